@@ -1,0 +1,52 @@
+//! Checking a Dockerfile without building it.
+
+use tempfile::TempDir;
+use yadokari_dockerfile::lint::Warning;
+
+use crate::drive::{plan_request, state_directory};
+use crate::error::BuildError;
+use crate::images;
+use crate::inputs::Inputs;
+use crate::request::BuildRequest;
+use crate::services::Services;
+
+/// A Dockerfile that was checked.
+#[derive(Debug)]
+pub struct Checked {
+    /// What the build checks found, in the order of the file.
+    pub warnings: Vec<Warning>,
+    /// The file's name for messages.
+    pub name: String,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the file says that warnings count as errors, and there are some.
+    pub failed: Option<yadokari_dockerfile::lint::Violations>,
+}
+
+/// Runs the build checks on all stages of a Dockerfile.
+///
+/// Base images are resolved, because some checks ask about them; nothing is downloaded or run.
+///
+/// # Errors
+///
+/// [`BuildError`] if the Dockerfile cannot be read, parsed or evaluated.
+pub async fn check(request: &BuildRequest, services: &Services) -> Result<Checked, BuildError> {
+    let state = state_directory(&request.state_dir)?;
+    let scratch = TempDir::with_prefix_in("check-", &state).map_err(|source| BuildError::disk(&state, source))?;
+    let inputs = Inputs::load(request, services, scratch.path()).await?;
+    let mut wanted = plan_request(request, &inputs, request.platforms.first());
+    wanted.all_stages = true;
+    let resolved = images::resolve(&inputs.parsed.dockerfile, &wanted, services).await;
+    let resolved = resolved.map_err(|error| error.in_file(&inputs.file))?;
+    let warnings = sorted(&inputs, resolved.plan.warnings);
+    let failed = inputs.parsed.dockerfile.check.verdict(&warnings).err();
+    Ok(Checked { warnings, name: inputs.file.name.clone(), bytes: inputs.file.bytes.clone(), failed })
+}
+
+/// The warnings of parsing and planning that are wanted, in the order of the file.
+pub(crate) fn sorted(inputs: &Inputs, planned: Vec<Warning>) -> Vec<Warning> {
+    let all = inputs.parsed.warnings.iter().cloned().chain(planned);
+    let mut kept = inputs.parsed.dockerfile.check.filter(all);
+    kept.sort_by_key(|warning| warning.span.first_line);
+    kept
+}

@@ -1,0 +1,418 @@
+//! Puts selected files into a stage's tree, by the rules of COPY.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use yadokari_dockerfile::value::mode::Mode;
+use yadokari_dockerfile::glob;
+use yadokari_dockerfile::ignore::Patterns;
+use yadokari_rootfs::Root;
+use yadokari_tree::{Follow, Kind, Metadata, Node, Timestamp, Tree, TreePath, Xattrs};
+
+use super::select::WithParents;
+use super::{CopyFailure, Origin, Origins, Selected};
+
+/// Who owns what a step creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// User id.
+    pub(crate) uid: u32,
+    /// Group id.
+    pub(crate) gid: u32,
+}
+
+/// The flags of a COPY that change what is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules<'a> {
+    /// `--chown`, resolved; without it sources keep their owner and created directories belong to root.
+    pub(crate) owner: Option<Owner>,
+    /// `--chmod`.
+    pub(crate) chmod: Option<&'a Mode>,
+    /// `--exclude`.
+    pub(crate) exclude: Option<&'a Patterns>,
+    /// The time of everything the copy creates.
+    pub(crate) now: Timestamp,
+}
+
+/// A stage's tree while a COPY or ADD changes it.
+#[derive(Debug)]
+pub(crate) struct Placement<'a> {
+    pub(super) tree: Tree,
+    pub(super) origins: Origins,
+    pub(super) rules: Rules<'a>,
+}
+
+/// Where a copy goes: the path with all links resolved, and whether it must be a directory.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) path: TreePath,
+    pub(super) is_directory: bool,
+}
+
+/// Where the bytes of a source tree are.
+pub(crate) type SourceRoot<'a> = Option<&'a Arc<Root>>;
+
+impl<'a> Placement<'a> {
+    /// Starts from the tree that the stage has.
+    pub(crate) fn new(tree: Tree, rules: Rules<'a>) -> Self {
+        Self { tree, origins: Origins::default(), rules }
+    }
+
+    /// The tree after the copy, and where the bytes of its new files are.
+    pub(crate) fn finish(self) -> (Tree, Origins) {
+        (self.tree, self.origins)
+    }
+
+    /// Copies one selected thing: a file to the destination or into it, a directory's contents into it.
+    pub(crate) fn copy(&mut self, selected: &Selected, root: SourceRoot<'_>, destination: &str) -> Result<(), CopyFailure> {
+        let target = self.target(destination)?;
+        if matches!(selected.node.kind(), Kind::Directory(_)) {
+            return self.copy_directory(selected, root, &target, &Filter::excluding(self.rules.exclude));
+        }
+        let path = if target.is_directory { target.path.join(&selected.name) } else { target.path };
+        let mut operand = Operand::new(root);
+        self.create_parents(&path)?;
+        self.place_file(&mut operand, &selected.node, &selected.path, &path)
+    }
+
+    /// Copies what a `--parents` source names, below the destination with its own directories.
+    pub(crate) fn copy_with_parents(
+        &mut self,
+        source: &WithParents,
+        root: SourceRoot<'_>,
+        destination: &str,
+    ) -> Result<(), CopyFailure> {
+        let target = Target { path: self.target(destination)?.path, is_directory: true };
+        let include = Include::new(&source.pattern)?;
+        let filter = Filter { include: Some(&include), exclude: self.rules.exclude };
+        self.copy_directory(&source.pivot, root, &target, &filter)
+    }
+
+    /// Makes sure that a directory exists, links on the way followed.
+    pub(crate) fn directory(&mut self, path: &str) -> Result<(), CopyFailure> {
+        let target = self.target(path)?;
+        match self.tree.get(&target.path) {
+            Some(node) if !node.is_directory() => Err(CopyFailure::NotDirectory { path: target.path.to_string() }),
+            _ => self.create_directory(&target.path),
+        }
+    }
+
+    /// Writes a file that no tree holds: a heredoc, a download.
+    pub(crate) fn write(
+        &mut self,
+        name: &str,
+        size: u64,
+        metadata: Metadata,
+        origin: Origin,
+        destination: &str,
+    ) -> Result<(), CopyFailure> {
+        let target = self.target(destination)?;
+        let path = if target.is_directory { target.path.join(name.as_bytes()) } else { target.path };
+        self.create_parents(&path)?;
+        self.refuse_directory(&path)?;
+        let metadata = self.dressed(&metadata, false);
+        self.put(&path, Node::file(metadata, size));
+        self.origins.insert(path.clone(), origin);
+        self.touch_parent(&path);
+        Ok(())
+    }
+
+    /// Resolves a destination: links are followed, the last one too.
+    pub(super) fn target(&self, destination: &str) -> Result<Target, CopyFailure> {
+        let bytes = destination.as_bytes();
+        let found = self
+            .tree
+            .resolve(bytes, Follow::All)
+            .map_err(|error| CopyFailure::unresolved(bytes, error))?;
+        let exists = found.node.as_ref().is_some_and(|node| matches!(node.kind(), Kind::Directory(_)));
+        let asked = destination.ends_with('/') || destination.ends_with("/.");
+        if asked && found.node.is_some() && !exists {
+            return Err(CopyFailure::NotDirectory { path: found.path.to_string() });
+        }
+        Ok(Target { path: found.path, is_directory: exists || asked })
+    }
+
+    /// Copies what is below a directory into the target, which takes the directory's time.
+    fn copy_directory(
+        &mut self,
+        selected: &Selected,
+        root: SourceRoot<'_>,
+        target: &Target,
+        filter: &Filter<'_>,
+    ) -> Result<(), CopyFailure> {
+        if let Some(existing) = self.tree.get(&target.path)
+            && !matches!(existing.kind(), Kind::Directory(_))
+        {
+            return Err(CopyFailure::OntoNonDirectory { path: target.path.to_string() });
+        }
+        self.create_directory(&target.path)?;
+        let mut operand = Operand::new(root);
+        let level = Level { node: &selected.node, from: selected.path.clone(), to: target.path.clone(), relative: Vec::new() };
+        self.copy_children(&mut operand, &level, filter, &mut Vec::new())?;
+        let mtime = selected.node.metadata().mtime;
+        self.set_mtime(&target.path, mtime);
+        Ok(())
+    }
+
+    /// Copies the entries of one directory. `pending` are the directories above it that only exist once
+    /// something in them does.
+    fn copy_children(
+        &mut self,
+        operand: &mut Operand<'_>,
+        level: &Level<'_>,
+        filter: &Filter<'_>,
+        pending: &mut Vec<(TreePath, Node)>,
+    ) -> Result<(), CopyFailure> {
+        let Kind::Directory(children) = level.node.kind() else { return Ok(()) };
+        for (name, child) in children {
+            let below = level.below(name.as_bytes(), child);
+            let verdict = filter.verdict(&below.relative)?;
+            match (verdict, child.kind()) {
+                (Verdict::Skip, _) | (Verdict::Through, Kind::File(_)) => {}
+                (Verdict::Take, Kind::Directory(_)) => {
+                    self.create_pending(pending)?;
+                    self.enter_directory(child, &below.to)?;
+                    self.copy_children(operand, &below, filter, &mut Vec::new())?;
+                    self.set_mtime(&below.to, child.metadata().mtime);
+                }
+                (Verdict::Through, Kind::Directory(_)) => {
+                    let depth = pending.len();
+                    pending.push((below.to.clone(), child.clone()));
+                    self.copy_children(operand, &below, filter, pending)?;
+                    pending.truncate(depth.min(pending.len()));
+                }
+                (Verdict::Through, _) => {}
+                (Verdict::Take, _) => {
+                    self.create_pending(pending)?;
+                    self.place_file(operand, child, &below.from, &below.to)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn create_pending(&mut self, pending: &mut Vec<(TreePath, Node)>) -> Result<(), CopyFailure> {
+        for (path, source) in pending.drain(..) {
+            self.enter_directory(&source, &path)?;
+            let now = self.rules.now;
+            self.set_mtime(&path, now);
+        }
+        Ok(())
+    }
+
+    /// Makes a copied directory: a new one, or an existing one that takes the source's metadata.
+    fn enter_directory(&mut self, source: &Node, path: &TreePath) -> Result<(), CopyFailure> {
+        let metadata = self.dressed(source.metadata(), true);
+        match self.tree.get(path) {
+            Some(existing) if matches!(existing.kind(), Kind::Directory(_)) => {
+                let changed = existing.with_metadata(metadata);
+                self.put(path, changed);
+            }
+            Some(_) => return Err(CopyFailure::OntoNonDirectory { path: path.to_string() }),
+            None => {
+                self.put(path, Node::empty_directory(metadata));
+                self.touch_parent(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts anything but a directory at a path whose parents exist.
+    fn place_file(&mut self, operand: &mut Operand<'_>, source: &Node, from: &TreePath, to: &TreePath) -> Result<(), CopyFailure> {
+        self.refuse_directory(to)?;
+        let node = match operand.links.get(&source.identity()) {
+            Some(copied) => copied.clone(),
+            None => {
+                let copied = self.copied(source);
+                operand.links.insert(source.identity(), copied.clone());
+                copied
+            }
+        };
+        if matches!(node.kind(), Kind::File(_)) {
+            self.origins.insert(to.clone(), operand.origin(source, from));
+        }
+        self.put(to, node);
+        self.touch_parent(to);
+        Ok(())
+    }
+
+    /// The node a source becomes: sockets are empty files and block devices character devices, as the
+    /// reference has them.
+    fn copied(&self, source: &Node) -> Node {
+        let is_link = matches!(source.kind(), Kind::Symlink(_));
+        let metadata = if is_link { self.owned(source.metadata()) } else { self.dressed(source.metadata(), false) };
+        match source.kind() {
+            Kind::Socket => Node::file(metadata, 0),
+            Kind::BlockDevice { major, minor } => Node::new(metadata, Kind::CharDevice { major: *major, minor: *minor }),
+            kind => Node::new(metadata, kind.clone()),
+        }
+    }
+
+    pub(super) fn owned(&self, metadata: &Metadata) -> Metadata {
+        let mut metadata = metadata.clone();
+        if let Some(owner) = self.rules.owner {
+            metadata.uid = owner.uid;
+            metadata.gid = owner.gid;
+        }
+        metadata
+    }
+
+    /// Metadata with `--chown` and `--chmod` applied.
+    fn dressed(&self, metadata: &Metadata, is_directory: bool) -> Metadata {
+        let mut metadata = self.owned(metadata);
+        if let Some(chmod) = self.rules.chmod {
+            metadata.mode = chmod.apply(metadata.mode, is_directory);
+        }
+        metadata
+    }
+
+    /// Metadata of a directory that no source brings.
+    fn created(&self) -> Metadata {
+        let mode = match self.rules.chmod {
+            Some(Mode::Octal(mode)) => mode & 0o777,
+            _ => 0o755,
+        };
+        let owner = self.rules.owner.unwrap_or(Owner { uid: 0, gid: 0 });
+        Metadata { mode, uid: owner.uid, gid: owner.gid, mtime: self.rules.now, xattrs: Xattrs::default() }
+    }
+
+    pub(super) fn create_parents(&mut self, path: &TreePath) -> Result<(), CopyFailure> {
+        match path.parent() {
+            Some(parent) => self.create_directory(&parent),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that a directory exists, and all above it. The path is resolved already.
+    pub(super) fn create_directory(&mut self, path: &TreePath) -> Result<(), CopyFailure> {
+        let mut at = TreePath::root();
+        for name in path.components() {
+            at = at.join(name);
+            match self.tree.get(&at) {
+                Some(node) if matches!(node.kind(), Kind::Directory(_)) => {}
+                Some(_) => return Err(CopyFailure::NotDirectory { path: at.to_string() }),
+                None => {
+                    self.put(&at, Node::empty_directory(self.created()));
+                    self.touch_parent(&at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a node where its parents are directories already.
+    pub(super) fn put(&mut self, path: &TreePath, node: Node) {
+        self.tree.insert(path, node).expect("parents were made or found to be directories before");
+    }
+
+    fn refuse_directory(&self, path: &TreePath) -> Result<(), CopyFailure> {
+        match self.tree.get(path) {
+            Some(node) if matches!(node.kind(), Kind::Directory(_)) => {
+                Err(CopyFailure::OntoDirectory { path: path.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A directory's time changes when an entry is made in it.
+    pub(super) fn touch_parent(&mut self, path: &TreePath) {
+        if let Some(parent) = path.parent() {
+            let now = self.rules.now;
+            self.set_mtime(&parent, now);
+        }
+    }
+
+    pub(super) fn set_mtime(&mut self, path: &TreePath, mtime: Timestamp) {
+        if let Some(metadata) = self.tree.metadata_mut(path) {
+            metadata.mtime = mtime;
+        }
+    }
+}
+
+/// One source of a COPY: within it hard links stay hard links, across sources they do not.
+struct Operand<'a> {
+    root: SourceRoot<'a>,
+    links: HashMap<usize, Node>,
+}
+
+impl<'a> Operand<'a> {
+    fn new(root: SourceRoot<'a>) -> Self {
+        Self { root, links: HashMap::new() }
+    }
+
+    fn origin(&self, source: &Node, from: &TreePath) -> Origin {
+        match (source.kind(), self.root) {
+            (Kind::Socket, _) | (_, None) => Origin::Empty,
+            (_, Some(root)) => Origin::Root(Arc::clone(root), from.clone()),
+        }
+    }
+}
+
+/// A directory of the source and its place in the destination.
+struct Level<'a> {
+    node: &'a Node,
+    from: TreePath,
+    to: TreePath,
+    /// Its path below the copied directory, as patterns see it.
+    relative: Vec<u8>,
+}
+
+impl Level<'_> {
+    fn below<'a>(&self, name: &[u8], node: &'a Node) -> Level<'a> {
+        let mut relative = self.relative.clone();
+        if !relative.is_empty() {
+            relative.push(b'/');
+        }
+        relative.extend_from_slice(name);
+        Level { node, from: self.from.join(name), to: self.to.join(name), relative }
+    }
+}
+
+/// What `--parents` takes and `--exclude` leaves out, by path below the copied directory.
+struct Filter<'a> {
+    include: Option<&'a Include>,
+    exclude: Option<&'a Patterns>,
+}
+
+/// A source of `--parents`: what it matches, and everything below that.
+struct Include(glob::Deep);
+
+impl Include {
+    fn new(pattern: &str) -> Result<Self, CopyFailure> {
+        let bad = |_| CopyFailure::Pattern { pattern: pattern.to_owned() };
+        glob::Deep::new(pattern).map(Self).map_err(bad)
+    }
+
+    /// Whether a path, or a directory above it, is matched.
+    fn takes(&self, relative: &[u8]) -> bool {
+        let ends = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        ends.chain([relative.len()]).any(|end| self.0.matches(&relative[..end]))
+    }
+}
+
+enum Verdict {
+    /// Copied.
+    Take,
+    /// A directory that is only made if something below it is copied.
+    Through,
+    /// Neither it nor anything below it is copied.
+    Skip,
+}
+
+impl<'a> Filter<'a> {
+    fn excluding(exclude: Option<&'a Patterns>) -> Self {
+        Self { include: None, exclude }
+    }
+
+    fn verdict(&self, relative: &[u8]) -> Result<Verdict, CopyFailure> {
+        if let Some(exclude) = self.exclude
+            && exclude.excludes(relative).is_some()
+        {
+            return Ok(if exclude.may_reinclude_below(relative) { Verdict::Through } else { Verdict::Skip });
+        }
+        match self.include {
+            None => Ok(Verdict::Take),
+            Some(include) => Ok(if include.takes(relative) { Verdict::Take } else { Verdict::Through }),
+        }
+    }
+}

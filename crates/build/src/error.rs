@@ -1,0 +1,322 @@
+//! Why a build ended without an image.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use yadokari_context::{ContextError, DockerfileError, GitError, GitReferenceError, HttpError, SourceError};
+use yadokari_dockerfile::ignore::PatternError;
+use yadokari_dockerfile::lint::Violations;
+use yadokari_dockerfile::{CheckOptionsError, ParseError, Span};
+use yadokari_layer::{CompressError, ReadError, WriteError};
+use yadokari_plan::{PlanError, PlanErrorKind};
+use yadokari_registry::RegistryError;
+use yadokari_rootfs::{CopyError, ScanError, UnpackError};
+use yadokari_sandbox::RunError;
+use yadokari_store::{ExportError, InvalidImage, LayoutError, StoreError};
+use yadokari_tree::ApplyError;
+
+use crate::copy::{CopyFailure, ExtractFailure};
+use crate::users::UnknownAccount;
+
+/// A build that failed: why, and at which lines of which Dockerfile.
+///
+/// Cheap to clone, because several stages may wait for the one that failed.
+#[derive(Debug, Clone)]
+pub struct BuildError(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: BuildErrorKind,
+    span: Option<Span>,
+    file: Option<Arc<SourceFile>>,
+}
+
+/// A Dockerfile as errors quote it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its name for messages.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A place in a Dockerfile.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    /// The file's name for messages.
+    pub name: &'a str,
+    /// The file's bytes.
+    pub bytes: &'a [u8],
+    /// The lines, and maybe the columns.
+    pub span: Span,
+}
+
+/// Why a build failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildErrorKind {
+    /// The Dockerfile is nowhere, or cannot be read.
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
+    /// The Dockerfile cannot be parsed.
+    #[error("{0}")]
+    Parse(ParseError),
+    /// The Dockerfile parses and cannot be evaluated.
+    #[error("{0}")]
+    Plan(PlanErrorKind),
+    /// Build checks fired, and the Dockerfile says that they count.
+    #[error(transparent)]
+    Lint(#[from] Violations),
+    /// The options of the build checks make no sense.
+    #[error(transparent)]
+    CheckOptions(#[from] CheckOptionsError),
+    /// A build context cannot be had.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// The words that name a context make no sense.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A pattern of an ignore file is wrong.
+    #[error("{file}: {source}")]
+    Ignore {
+        /// The ignore file.
+        file: String,
+        /// What is wrong with it.
+        source: PatternError,
+    },
+    /// An image of the Dockerfile cannot be resolved.
+    #[error("{word}: failed to resolve source metadata for {reference}{}", not_found(.source))]
+    Resolve {
+        /// The word in the Dockerfile.
+        word: String,
+        /// The image it means.
+        reference: String,
+        /// What the registry said.
+        source: RegistryError,
+    },
+    /// A registry refused something else.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The files that a COPY or ADD names cannot be put where it says.
+    #[error("{0}")]
+    Copy(#[from] CopyFailure),
+    /// A source of a COPY is not there, and an ignore file is why.
+    #[error("\"{path}\": not found")]
+    Ignored {
+        /// The source as a path of the context.
+        path: String,
+        /// The ignore file.
+        file: String,
+        /// Its line.
+        line: usize,
+        /// The pattern on that line.
+        pattern: String,
+    },
+    /// An archive of an ADD cannot be extracted.
+    #[error("{0}")]
+    Extract(#[from] ExtractFailure),
+    /// A remote source of an ADD cannot be downloaded.
+    #[error("failed to load cache key: {0}")]
+    Download(#[from] HttpError),
+    /// A git source of an ADD cannot be checked out.
+    #[error("failed to load cache key: {0}")]
+    Git(#[from] GitError),
+    /// The words that name a git repository make no sense.
+    #[error(transparent)]
+    GitReference(#[from] GitReferenceError),
+    /// Something needs git, and there is none.
+    #[error("{url}: a git repository needs the git program, which is not in PATH")]
+    NoGit {
+        /// The repository.
+        url: String,
+    },
+    /// A command ended with a status other than 0.
+    #[error("process {command} did not complete successfully: exit code: {code}{}", cause.map(|cause| format!(" ({cause})")).unwrap_or_default())]
+    Failed {
+        /// The command, quoted.
+        command: String,
+        /// Its exit status.
+        code: i32,
+        /// Why a signal ended it, as far as one can tell.
+        cause: Option<&'static str>,
+    },
+    /// A command could not be run.
+    #[error("process {command} did not complete successfully: {source}")]
+    Run {
+        /// The command, quoted.
+        command: String,
+        /// Why.
+        source: RunError,
+    },
+    /// A RUN's user is not in the image.
+    #[error("process {command} did not complete successfully: {source}")]
+    User {
+        /// The command, quoted.
+        command: String,
+        /// Who is missing.
+        source: UnknownAccount,
+    },
+    /// A required secret was not given.
+    #[error("secret {0}: not found")]
+    SecretMissing(String),
+    /// A required agent was not given.
+    #[error("no SSH key {0:?} forwarded from the client")]
+    AgentMissing(String),
+    /// A mount shows something that is not there.
+    #[error("\"{0}\": not found")]
+    MountMissing(String),
+    /// A flag's value is out of what can be done here.
+    #[error("{0}")]
+    Refused(String),
+    /// A layer cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A layer cannot be compressed.
+    #[error(transparent)]
+    Compress(#[from] CompressError),
+    /// A layer cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A layer's entries do not fit on the layers below.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A layer cannot be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// A root filesystem cannot be scanned.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// A root filesystem cannot be copied.
+    #[error(transparent)]
+    CopyRoot(#[from] CopyError),
+    /// The spool failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A result on disk cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// An OCI layout cannot be read or written.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Manifest, configuration and layers do not agree: a defect of this program, or damage on disk.
+    #[error(transparent)]
+    Invalid(#[from] InvalidImage),
+    /// A file or directory of the state directory, or an output, failed.
+    #[error("{}", .path.display())]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The build was stopped from outside.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+fn not_found(error: &RegistryError) -> &'static str {
+    if error.is_not_found() { ": not found" } else { "" }
+}
+
+impl<E: Into<BuildErrorKind>> From<E> for BuildError {
+    fn from(error: E) -> Self {
+        Self(Arc::new(Inner { kind: error.into(), span: None, file: None }))
+    }
+}
+
+impl From<PlanError> for BuildError {
+    fn from(error: PlanError) -> Self {
+        Self(Arc::new(Inner { kind: BuildErrorKind::Plan(error.kind), span: error.span, file: None }))
+    }
+}
+
+impl From<ParseError> for BuildError {
+    fn from(error: ParseError) -> Self {
+        let span = error.span;
+        Self(Arc::new(Inner { kind: BuildErrorKind::Parse(error), span, file: None }))
+    }
+}
+
+impl BuildError {
+    /// An operation on a file of ours that failed.
+    pub(crate) fn disk(path: &Path, source: io::Error) -> Self {
+        BuildErrorKind::Disk { path: path.to_owned(), source }.into()
+    }
+
+    /// What failed.
+    pub fn kind(&self) -> &BuildErrorKind {
+        &self.0.kind
+    }
+
+    /// Says at which lines, unless that is known already.
+    #[must_use]
+    pub(crate) fn at(self, span: Span) -> Self {
+        if self.0.span.is_some() { self } else { self.rebuilt(|inner| inner.span = Some(span)) }
+    }
+
+    /// Says in which file, unless that is known already.
+    #[must_use]
+    pub(crate) fn in_file(self, file: &Arc<SourceFile>) -> Self {
+        if self.0.file.is_some() { self } else { self.rebuilt(|inner| inner.file = Some(Arc::clone(file))) }
+    }
+
+    fn rebuilt(self, change: impl FnOnce(&mut Inner)) -> Self {
+        // An error that is shared already has its place; one that was just made is not shared.
+        match Arc::try_unwrap(self.0) {
+            Ok(mut inner) => {
+                change(&mut inner);
+                Self(Arc::new(inner))
+            }
+            Err(shared) => Self(shared),
+        }
+    }
+
+    /// Where in which Dockerfile.
+    pub fn location(&self) -> Option<Location<'_>> {
+        let file = self.0.file.as_deref()?;
+        let span = self.0.span?;
+        Some(Location { name: &file.name, bytes: &file.bytes, span })
+    }
+
+    /// The exit status for this failure: a command's own, 1 for everything else.
+    pub fn exit_code(&self) -> u8 {
+        match &self.0.kind {
+            BuildErrorKind::Failed { code, .. } => u8::try_from(*code).unwrap_or(1),
+            BuildErrorKind::Cancelled => 130,
+            _ => 1,
+        }
+    }
+
+    /// What to do about it, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        match &self.0.kind {
+            BuildErrorKind::Parse(error) => error.hint(),
+            BuildErrorKind::Resolve { source, .. } | BuildErrorKind::Registry(source) => source.hint(),
+            BuildErrorKind::Ignored { path, file, .. } => {
+                Some(format!("add `!{}` to {file}", path.trim_start_matches('/')))
+            }
+            BuildErrorKind::SecretMissing(id) => Some(format!("pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`")),
+            BuildErrorKind::AgentMissing(_) => Some("pass an agent with `--ssh default`".to_owned()),
+            BuildErrorKind::NoGit { .. } => Some("use an image with git, or download an archive of the repository".to_owned()),
+            BuildErrorKind::Plan(PlanErrorKind::NotAllowed(right)) => Some(format!("allow it with `--allow {right}`")),
+            BuildErrorKind::Store(error) if error.is_disk_full() => {
+                Some("free some space, or choose another place with --state-dir".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.kind.source()
+    }
+}

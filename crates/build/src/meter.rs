@@ -1,0 +1,43 @@
+//! Counting bytes as they pass.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// How many bytes pass between two reports.
+const STEP: u64 = 4 << 20;
+
+/// A reader that reports how much was read.
+pub(crate) struct Metered<R> {
+    reader: R,
+    done: u64,
+    told: u64,
+    report: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl<R> Metered<R> {
+    pub(crate) fn new(reader: R, report: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        Self { reader, done: 0, told: 0, report: Box::new(report) }
+    }
+}
+
+impl<R> fmt::Debug for Metered<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metered").field("done", &self.done).finish_non_exhaustive()
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Metered<R> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.reader).poll_read(context, buffer);
+        self.done += (buffer.filled().len() - before) as u64;
+        if self.done - self.told >= STEP {
+            self.told = self.done;
+            (self.report)(self.done);
+        }
+        polled
+    }
+}

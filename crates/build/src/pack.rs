@@ -1,0 +1,126 @@
+//! Layers from changes, compressed while later steps run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use yadokari_image::{Descriptor, media_type};
+use yadokari_layer::{Compression, Contents, PackOptions, Packed, compress, pack, write_tar};
+use yadokari_store::{Blob, Spool};
+use yadokari_tree::Changes;
+
+use crate::assemble::ImageLayer;
+use crate::blocking::blocking;
+use crate::error::{BuildError, BuildErrorKind};
+use crate::layers::{FinishedLayer, Layer, Place};
+use crate::work::Work;
+
+/// Whether the files a layer is made from may change while it is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// A later RUN works on the same files: they are put into an archive before this returns.
+    Moving,
+    /// Nothing changes them any more.
+    Settled,
+    /// They lie outside the state directory, where a RUN in another stage may move them away.
+    Outside,
+}
+
+/// What is said of a layer besides its content.
+#[derive(Debug, Clone)]
+pub(crate) struct Label {
+    /// When it was made, RFC 3339.
+    pub(crate) created: String,
+    /// What its history says if no row does.
+    pub(crate) description: String,
+    /// The epoch its times were cut to, where the manifest has to say so.
+    pub(crate) rewritten: Option<i64>,
+}
+
+/// The annotation of a layer whose times were cut: the epoch, in seconds since 1970.
+const REWRITTEN: &str = "buildkit/rewritten-timestamp";
+
+/// Starts making a layer; its digests come later.
+pub(crate) async fn start(
+    work: &Work,
+    changes: Arc<Changes>,
+    contents: Arc<dyn Contents + Send + Sync>,
+    sources: Sources,
+    label: Label,
+) -> Result<Layer, BuildError> {
+    let (spool, options) = (work.spool.clone(), work.pack_options());
+    let task = match sources {
+        Sources::Moving => {
+            let archive = blocking(move || write_archive(&spool, &changes, &*contents, options)).await?;
+            let spool = work.spool.clone();
+            tokio::task::spawn_blocking(move || compress_archive(&spool, &archive, options))
+        }
+        Sources::Settled => tokio::task::spawn_blocking(move || pack_directly(&spool, &changes, &*contents, options)),
+        Sources::Outside => {
+            let stay = work.stay().await;
+            tokio::task::spawn_blocking(move || {
+                let packed = pack_directly(&spool, &changes, &*contents, options);
+                drop(stay);
+                packed
+            })
+        }
+    };
+    let compression = options.compression;
+    Ok(Layer::from_future(async move {
+        let (packed, blob) = match task.await {
+            Ok(done) => done?,
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            Err(_) => return Err(BuildErrorKind::Cancelled.into()),
+        };
+        Ok(Arc::new(finished(&packed, blob, compression, label)))
+    }))
+}
+
+fn write_archive(
+    spool: &Spool,
+    changes: &Changes,
+    contents: &dyn Contents,
+    options: PackOptions,
+) -> Result<yadokari_store::ScratchFile, BuildError> {
+    let mut archive = spool.scratch()?;
+    write_tar(changes, contents, &options.tar, &mut archive)?;
+    Ok(archive)
+}
+
+fn compress_archive(spool: &Spool, archive: &yadokari_store::ScratchFile, options: PackOptions) -> Result<(Packed, Blob), BuildError> {
+    let mut input = archive.reopen()?;
+    let mut writer = spool.writer()?;
+    let packed = compress(&mut input, options.compression, options.threads, &mut writer)?;
+    Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
+}
+
+fn pack_directly(
+    spool: &Spool,
+    changes: &Changes,
+    contents: &dyn Contents,
+    options: PackOptions,
+) -> Result<(Packed, Blob), BuildError> {
+    let mut writer = spool.writer()?;
+    let packed = pack(changes, contents, &options, &mut writer)?;
+    Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
+}
+
+fn finished(packed: &Packed, blob: Blob, compression: Compression, label: Label) -> FinishedLayer {
+    let annotations = label.rewritten.map(|epoch| BTreeMap::from([(REWRITTEN.to_owned(), epoch.to_string())]));
+    let descriptor = Descriptor::new(media_type_of(compression), packed.digest, packed.size);
+    let listed = ImageLayer {
+        descriptor: Descriptor { annotations, ..descriptor },
+        diff_id: packed.diff_id,
+        created: Some(label.created),
+        description: label.description,
+    };
+    FinishedLayer { listed, place: Place::Spool(blob) }
+}
+
+/// The OCI media type of a layer; the manifest turns it into the family it has.
+fn media_type_of(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => media_type::OCI_LAYER,
+        Compression::Gzip { .. } => media_type::OCI_LAYER_GZIP,
+        Compression::Zstd { .. } => media_type::OCI_LAYER_ZSTD,
+    }
+}

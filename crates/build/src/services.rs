@@ -1,0 +1,41 @@
+//! What a build works with: chosen by the caller, passed as values.
+
+use std::fmt;
+use std::sync::Arc;
+
+use yadokari_context::GitTool;
+use yadokari_registry::Client;
+use yadokari_sandbox::{Cancel, Runner};
+
+use crate::events::Events;
+use crate::time::Clock;
+
+/// Implementations of everything a build does outside itself.
+#[derive(Clone)]
+pub struct Services {
+    /// Talks to registries.
+    pub registry: Client,
+    /// Downloads contexts and the sources of ADD.
+    pub http: reqwest::Client,
+    /// Checks out git repositories, where there is a git.
+    pub git: Option<GitTool>,
+    /// Runs commands.
+    pub runner: Arc<dyn Runner>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Hears what happens.
+    pub events: Arc<dyn Events>,
+    /// Stops the build.
+    pub cancel: Cancel,
+    /// How many threads compress and scan.
+    pub threads: usize,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services")
+            .field("isolation", &self.runner.isolation())
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! Walks one stage: base, then step after step.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures::future::{BoxFuture, Shared};
+use tokio::sync::Mutex;
+use yadokari_image::History;
+use yadokari_image::media_type::Family;
+use yadokari_plan::{Base, Operation, Stage, StageId, Step};
+use yadokari_tree::{Tree, diff};
+
+use crate::assemble::{INSTRUCTION, ImageLayer};
+use crate::error::BuildError;
+use crate::events::{Event, Outcome};
+use crate::files::StageFiles;
+use crate::layers::{Layer, Place};
+use crate::pack::{self, Label, Sources};
+use crate::step::{At, Made, copy, run, workdir};
+use crate::time::format;
+use crate::work::{Work, step_id};
+
+/// A stage that is being built, or built; anybody may wait for it.
+pub(crate) type StageFuture = Shared<BoxFuture<'static, Result<Arc<StageResult>, BuildError>>>;
+
+/// What a finished stage leaves.
+#[derive(Debug)]
+pub(crate) struct StageResult {
+    pub(crate) files: Arc<Mutex<StageFiles>>,
+    /// Rows of the history, the base's first.
+    pub(crate) rows: Vec<History>,
+    /// How many of the rows come from a base image.
+    pub(crate) base_rows: usize,
+    /// The base image's family of media types.
+    pub(crate) base_family: Option<Family>,
+}
+
+/// Builds a stage on top of others.
+pub(crate) async fn build(work: Arc<Work>, id: StageId, others: HashMap<StageId, StageFuture>) -> Result<Arc<StageResult>, BuildError> {
+    let stage = work.plan.stage(id).expect("only stages of the plan are built");
+    let mut walk = Walk::start(&work, stage, &others).await.map_err(|error| error.at(stage.span))?;
+    for (index, step) in stage.steps.iter().enumerate() {
+        let at = At { work: &work, stage, index, others: &others };
+        if let Err(error) = walk.step(at, step).await {
+            work.tell(Event::Failed(step_id(id, index)));
+            return Err(error.at(step.span));
+        }
+    }
+    Ok(Arc::new(walk.finish()))
+}
+
+struct Walk {
+    files: StageFiles,
+    rows: Vec<History>,
+    base_rows: usize,
+    base_family: Option<Family>,
+}
+
+impl Walk {
+    async fn start(work: &Work, stage: &Stage, others: &HashMap<StageId, StageFuture>) -> Result<Self, BuildError> {
+        let directory = work.stage_directory(stage.id);
+        let plain = |files| Self { files, rows: Vec::new(), base_rows: 0, base_family: None };
+        Ok(match &stage.base {
+            Base::Scratch => plain(StageFiles::new(Vec::new(), directory)),
+            Base::Context(name) => plain(context_files(work, name, directory).await?),
+            Base::Image(base) => {
+                let image = &work.images[&base.key];
+                let rows = image.history();
+                Self {
+                    files: StageFiles::new(image.layers(), directory),
+                    base_rows: rows.len(),
+                    rows,
+                    base_family: Some(image.family()),
+                }
+            }
+            Base::Stage(parent) => {
+                let parent = others[parent].clone().await?;
+                Self {
+                    files: StageFiles::on_top_of(&parent.files, directory).await,
+                    rows: parent.rows.clone(),
+                    base_rows: parent.base_rows,
+                    base_family: parent.base_family,
+                }
+            }
+        })
+    }
+
+    fn finish(self) -> StageResult {
+        StageResult {
+            files: Arc::new(Mutex::new(self.files)),
+            rows: self.rows,
+            base_rows: self.base_rows,
+            base_family: self.base_family,
+        }
+    }
+
+    async fn step(&mut self, at: At<'_>, step: &Step) -> Result<(), BuildError> {
+        let id = step_id(at.stage.id, at.index);
+        let started = at.work.services.clock.now();
+        at.work.tell(Event::Started(id));
+        let outcome = if at.work.schedule.is_cached(at.stage, at.index) {
+            self.cached(at)
+        } else {
+            self.work(at, step).await?
+        };
+        self.rows.extend(step.history.as_ref().map(|row| History {
+            created: None,
+            created_by: row.created_by.clone(),
+            comment: INSTRUCTION.to_owned(),
+            empty_layer: row.empty_layer,
+            ..History::default()
+        }));
+        let took = at.work.services.clock.now().duration_since(started).unwrap_or_default();
+        at.work.tell(Event::Finished { step: id, outcome, took });
+        Ok(())
+    }
+
+    fn cached(&mut self, at: At<'_>) -> Outcome {
+        let record = &at.work.hits[&(at.stage.id, at.index)];
+        let cache = at.work.cache.as_ref().expect("records come from a cache");
+        let place = match (cache.repository(), cache.directory()) {
+            (Some(repository), _) => Place::Registry(repository.with_digest(record.layer.digest)),
+            (None, directory) => Place::Directory(directory.map(std::path::Path::to_owned).unwrap_or_default()),
+        };
+        let listed = ImageLayer {
+            descriptor: record.layer.clone(),
+            diff_id: record.diff_id,
+            created: Some(record.created.clone()),
+            description: String::new(),
+        };
+        self.files.push(Layer::existing(listed, place));
+        Outcome::Cached
+    }
+
+    async fn work(&mut self, at: At<'_>, step: &Step) -> Result<Outcome, BuildError> {
+        let made = match &step.operation {
+            Operation::Metadata => return Ok(Outcome::Metadata),
+            Operation::Run(command) => run::run(at, command, &mut self.files).await?,
+            Operation::Copy(operation) => {
+                self.prepare_disk(at).await?;
+                copy::copy(at, operation, &mut self.files).await?
+            }
+            Operation::Workdir(operation) => {
+                self.prepare_disk(at).await?;
+                workdir::workdir(at, operation, &mut self.files).await?
+            }
+        };
+        self.add(at, step, made).await
+    }
+
+    /// A stage that will run a command is unpacked before files are copied into it: on disk they then have
+    /// all their attributes, more than their layer holds.
+    async fn prepare_disk(&mut self, at: At<'_>) -> Result<(), BuildError> {
+        if at.work.schedule.runs_after(at.stage, at.index) {
+            self.files.root(at.work).await?;
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, at: At<'_>, step: &Step, made: Made) -> Result<Outcome, BuildError> {
+        let label = label(at.work, at.work.services.clock.now());
+        let count = match made {
+            Made::Changes { changes, after, contents, sources } => {
+                let layer = pack::start(at.work, Arc::clone(&changes), Arc::clone(&contents), sources, label).await?;
+                crate::record::keep(at, step, &layer);
+                let count = changes.len();
+                self.files.push_changes(layer, changes, after, contents).await?;
+                count
+            }
+            Made::Snapshot { changes, snapshot, root } => {
+                let moves = at.work.schedule.runs_after(at.stage, at.index + 1) || at.work.schedule.readers(at.stage.id) > 0;
+                let sources = if moves { Sources::Moving } else { Sources::Settled };
+                let count = changes.len();
+                let layer = pack::start(at.work, changes, root, sources, label).await?;
+                crate::record::keep(at, step, &layer);
+                self.files.push_snapshot(layer, snapshot);
+                count
+            }
+        };
+        Ok(Outcome::Ran { changes: count })
+    }
+}
+
+fn label(work: &Work, now: SystemTime) -> Label {
+    Label {
+        created: format(now),
+        description: String::new(),
+        rewritten: work.clamp().filter(|_| work.request.times.rewrite_layers),
+    }
+}
+
+/// The files of a named context as the single layer of a base.
+async fn context_files(work: &Work, name: &str, directory: std::path::PathBuf) -> Result<StageFiles, BuildError> {
+    let stay = work.stay().await;
+    let listed = work.named[name].files(work.services.threads).await?;
+    drop(stay);
+    let after = listed.tree().clone();
+    let changes = Arc::new(diff(&Tree::empty(), &after));
+    let contents: Arc<dyn yadokari_layer::Contents + Send + Sync> = listed;
+    let label = label(work, work.services.clock.now());
+    let layer = pack::start(work, Arc::clone(&changes), Arc::clone(&contents), Sources::Outside, label).await?;
+    let mut files = StageFiles::new(Vec::new(), directory);
+    files.push_changes(layer, changes, after, contents).await?;
+    Ok(files)
+}

@@ -1,0 +1,230 @@
+//! COPY and ADD.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use yadokari_dockerfile::value::owner::Owner as OwnerWords;
+use yadokari_layer::{ArchiveKind, Contents, LayerReader, Limits};
+use yadokari_plan::{Copy, Source, Unpack};
+use yadokari_rootfs::Root;
+use yadokari_tree::{ContentDigest, Metadata, Node, Timestamp, Tree, TreePath, Xattrs, diff};
+
+use super::remote::Fetched;
+use super::{At, Made, accounts};
+use crate::blocking::blocking;
+use crate::copy::{
+    CopyFailure, Origin, Origins, Owner, Placement, Rules, ScratchPath, Selected, copy_digesting, select, select_with_parents,
+};
+use crate::error::{BuildError, BuildErrorKind};
+use crate::files::StageFiles;
+use crate::pack::Sources;
+use crate::time::timestamp;
+use crate::users::Accounts;
+
+/// Puts the sources where the instruction says, in the stage's tree.
+pub(crate) async fn copy(at: At<'_>, copy: &Copy, files: &mut StageFiles) -> Result<Made, BuildError> {
+    let owner = owner(at, copy, files).await?;
+    let below = files.tree(at.work).await?;
+    let (tree, root) = if copy.sources.is_empty() { (Tree::empty(), None) } else { at.source(&copy.from).await? };
+    let remotes = at.work.remotes.fetched(copy);
+    let job = Job {
+        copy: copy.clone(),
+        below,
+        tree,
+        root,
+        remotes,
+        owner,
+        now: timestamp(at.work.services.clock.now()),
+        scratch: Arc::clone(&at.work.roots),
+        limits: at.work.limits(),
+    };
+    let outside = matches!(copy.from, Source::Context | Source::Named(_));
+    let stay = at.work.stay().await;
+    let (changes, after, origins) = blocking(move || {
+        let done = job.run();
+        drop(stay);
+        done
+    })
+    .await
+    .map_err(|error| explain(at, copy, error))?;
+    Ok(Made::Changes {
+        changes: Arc::new(changes),
+        after,
+        contents: Arc::new(origins),
+        sources: if outside { Sources::Outside } else { Sources::Settled },
+    })
+}
+
+/// Who `--chown` makes the owner; names are looked up in the stage's own files.
+async fn owner(at: At<'_>, copy: &Copy, files: &mut StageFiles) -> Result<Option<Owner>, BuildError> {
+    let Some(words) = &copy.chown else { return Ok(None) };
+    if OwnerWords::parse(words).has_name() {
+        return Ok(Some(accounts(files, at.work).await?.owner(words)));
+    }
+    Ok(Some(Accounts::default().owner(words)))
+}
+
+/// A source that is missing because an ignore file hides it deserves to be told so.
+fn explain(at: At<'_>, copy: &Copy, error: BuildError) -> BuildError {
+    let BuildErrorKind::Copy(CopyFailure::Missing { path }) = error.kind() else { return error };
+    let files = match &copy.from {
+        Source::Context => &at.work.context,
+        Source::Named(name) => &at.work.named[name],
+        _ => return error,
+    };
+    let Some(ignore) = &files.ignore else { return error };
+    let Some(pattern) = ignore.patterns.excludes(path.trim_start_matches('/').as_bytes()) else { return error };
+    BuildErrorKind::Ignored {
+        path: path.clone(),
+        file: ignore.file.clone(),
+        line: pattern.line,
+        pattern: pattern.text.clone(),
+    }
+    .into()
+}
+
+/// A copy with everything it needs, to be done on a thread of its own.
+struct Job {
+    copy: Copy,
+    below: Tree,
+    tree: Tree,
+    root: Option<Arc<Root>>,
+    remotes: Vec<Arc<Fetched>>,
+    owner: Option<Owner>,
+    now: Timestamp,
+    scratch: Arc<TempDir>,
+    limits: Limits,
+}
+
+type Done = (yadokari_tree::Changes, Tree, Origins);
+
+impl Job {
+    fn run(&self) -> Result<Done, BuildError> {
+        let start = if self.copy.link { Tree::empty() } else { self.below.clone() };
+        let rules = Rules {
+            owner: self.owner,
+            chmod: self.copy.chmod.as_ref().map(|chmod| &chmod.mode),
+            exclude: self.copy.exclude.as_ref().map(|(_, patterns)| patterns),
+            now: self.now,
+        };
+        let mut placement = Placement::new(start.clone(), rules);
+        for word in &self.copy.sources {
+            self.place(&mut placement, word)?;
+        }
+        for fetched in &self.remotes {
+            self.place_remote(&mut placement, fetched)?;
+        }
+        for document in &self.copy.documents {
+            let bytes: Arc<[u8]> = document.content.clone().into();
+            let (size, metadata) = (bytes.len() as u64, self.plain(0o644, self.now));
+            placement.write(&document.name, size, metadata, Origin::Bytes(bytes), &self.copy.destination)?;
+        }
+        let (after, origins) = placement.finish();
+        self.tell_apart(&start, &after, &origins)?;
+        let changes = diff(&start, &after);
+        if !self.copy.link {
+            return Ok((changes, after, origins));
+        }
+        let mut stacked = self.below.clone();
+        changes.apply_to(&mut stacked);
+        Ok((changes, stacked, origins))
+    }
+
+    fn plain(&self, mode: u16, mtime: Timestamp) -> Metadata {
+        Metadata { mode, uid: 0, gid: 0, mtime, xattrs: Xattrs::default() }
+    }
+
+    fn place(&self, placement: &mut Placement<'_>, word: &str) -> Result<(), BuildError> {
+        let destination = &self.copy.destination;
+        let root = self.root.as_ref();
+        if self.copy.parents {
+            let source = select_with_parents(&self.tree, word)?;
+            return Ok(placement.copy_with_parents(&source, root, destination)?);
+        }
+        self.refuse_dangling(word)?;
+        for selected in select(&self.tree, word)? {
+            match self.archive(&selected)? {
+                Some(archive) => placement.extract(archive, &self.scratch, destination)?,
+                None => placement.copy(&selected, root, destination)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// With `--exclude`, the reference fails on a dangling link at the top of a copied context.
+    fn refuse_dangling(&self, word: &str) -> Result<(), CopyFailure> {
+        if self.copy.exclude.is_none() || !TreePath::parse(word).is_root() {
+            return Ok(());
+        }
+        for (name, node) in self.tree.root().children().into_iter().flatten() {
+            let path = TreePath::root().join(name.as_bytes());
+            let leads = self.tree.resolve(path.as_bytes(), yadokari_tree::Follow::All);
+            if node.is_symlink() && !leads.is_ok_and(|found| found.node.is_some()) {
+                return Err(CopyFailure::Missing { path: path.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a selected file as an archive, if it is one and archives are extracted.
+    fn archive(&self, selected: &Selected) -> Result<Option<LayerReader<'static>>, BuildError> {
+        let Some(root) = self.root.as_ref().filter(|_| self.copy.unpack != Unpack::Never && selected.node.is_file()) else {
+            return Ok(None);
+        };
+        let open = || {
+            let failed = |source| BuildError::disk(std::path::Path::new(&selected.path.to_string()), source);
+            root.open_file(&selected.path).map_err(failed)
+        };
+        if ArchiveKind::sniff(open()?).map_err(|source| BuildError::disk(root.path(), source))?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(LayerReader::new(open()?, self.limits)?))
+    }
+
+    fn place_remote(&self, placement: &mut Placement<'_>, fetched: &Arc<Fetched>) -> Result<(), BuildError> {
+        let destination = &self.copy.destination;
+        match &**fetched {
+            Fetched::Git { root, tree, .. } => {
+                let selected = Selected { path: TreePath::root(), node: tree.root().clone(), name: Vec::new() };
+                Ok(placement.copy(&selected, Some(root), destination)?)
+            }
+            Fetched::File(file) => {
+                let opened = || std::fs::File::open(file.path()).map_err(|source| BuildError::disk(file.path(), source));
+                if self.copy.unpack == Unpack::Always
+                    && ArchiveKind::sniff(opened()?).map_err(|source| BuildError::disk(file.path(), source))?.is_some()
+                {
+                    return Ok(placement.extract(LayerReader::new(opened()?, self.limits)?, &self.scratch, destination)?);
+                }
+                let mtime = file.last_modified.unwrap_or_default();
+                let path = ScratchPath { path: file.path().to_owned(), _directory: None };
+                Ok(placement.write(&file.name, file.size, self.plain(0o600, mtime), Origin::File(Arc::new(path)), destination)?)
+            }
+        }
+    }
+
+    /// Digests files that look exactly like those they replace: only their bytes tell whether they changed.
+    fn tell_apart(&self, before: &Tree, after: &Tree, origins: &Origins) -> Result<(), BuildError> {
+        for path in origins.paths() {
+            let (Some(old), Some(new)) = (before.get(path), after.get(path)) else { continue };
+            let (Some(_), Some(content)) = (same_looks(old, new), new.content()) else { continue };
+            if content.digest().is_none() {
+                content.set_digest(digest(origins, path, new)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn same_looks(old: &Node, new: &Node) -> Option<()> {
+    let (old_content, new_content) = (old.content()?, new.content()?);
+    let same = old_content.size == new_content.size
+        && old.metadata().mtime == new.metadata().mtime
+        && old.metadata().same_rights(new.metadata());
+    same.then_some(())
+}
+
+fn digest(origins: &Origins, path: &TreePath, node: &Node) -> Result<ContentDigest, BuildError> {
+    let failed = |source| BuildError::disk(std::path::Path::new(&path.to_string()), source);
+    let mut content = origins.open(path, node).map_err(failed)?;
+    copy_digesting(&mut content, &mut std::io::sink()).map_err(failed)
+}

@@ -1,0 +1,163 @@
+//! RUN.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use yadokari_dockerfile::value::quote::quoted;
+use yadokari_plan::{Run, RunNetwork};
+use yadokari_rootfs::{Root, scan};
+use yadokari_sandbox::{self as sandbox, ResolvConf, RunSpec, Security, Ulimit, User};
+use yadokari_tree::{Tree, diff};
+
+use super::mounts::Prepared;
+use super::workdir::with_directory;
+use super::{At, Made, read_accounts};
+use crate::blocking::blocking;
+use crate::copy::{Origins, Owner};
+use crate::error::{BuildError, BuildErrorKind};
+use crate::events::Event;
+use crate::files::StageFiles;
+use crate::request::{Network, RunDefaults};
+use crate::time::timestamp;
+use crate::users::RunAs;
+use crate::work::step_id;
+
+/// Runs the command in the stage's root and finds what it changed.
+pub(crate) async fn run(at: At<'_>, run: &Run, files: &mut StageFiles) -> Result<Made, BuildError> {
+    let before = files.take_snapshot(at.work).await?;
+    let (root, tree) = files.root(at.work).await?;
+    let user = user(run, &root)?;
+    make_working_directory(at, run, &user, &root, &tree).await?;
+    let mounts = Prepared::new(at, run).await?;
+    let spec = spec(at, run, &user, &root, &mounts)?;
+    execute(at, run, spec).await?;
+    mounts.finish().await?;
+    let options = at.work.scan_options();
+    let scanned = Arc::clone(&root);
+    let (changes, snapshot) = blocking(move || {
+        let after = scan(&scanned, Some(&before), &options)?;
+        Ok::<_, BuildError>((diff(before.tree(), after.tree()), after))
+    })
+    .await?;
+    Ok(Made::Snapshot { changes: Arc::new(changes), snapshot, root })
+}
+
+fn user(run: &Run, root: &Root) -> Result<RunAs, BuildError> {
+    read_accounts(root)
+        .run_as(&run.user)
+        .map_err(|source| BuildErrorKind::User { command: shown(run), source }.into())
+}
+
+/// The command as messages show it.
+fn shown(run: &Run) -> String {
+    quoted(&run.argv.join(" "))
+}
+
+/// A working directory that does not exist is made for the user, and stays in the layer.
+async fn make_working_directory(at: At<'_>, run: &Run, user: &RunAs, root: &Arc<Root>, tree: &Tree) -> Result<(), BuildError> {
+    let owner = Owner { uid: user.uid, gid: user.gid };
+    let now = timestamp(at.work.services.clock.now());
+    let after = with_directory(tree, &run.cwd, owner, now)?;
+    let changes = diff(tree, &after);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let root = Arc::clone(root);
+    blocking(move || yadokari_rootfs::apply(&root, &changes, &Origins::default())).await?;
+    Ok(())
+}
+
+fn spec(at: At<'_>, run: &Run, user: &RunAs, root: &Root, mounts: &Prepared) -> Result<RunSpec, BuildError> {
+    let request = &at.work.request;
+    let defaults = &request.run;
+    let mut spec = RunSpec::new(root.path(), &run.argv);
+    spec.env = environment(run, user, mounts);
+    spec.cwd = PathBuf::from(&run.cwd);
+    spec.user = User { uid: user.uid, gid: user.gid, groups: user.groups.clone() };
+    if let Some(hostname) = &defaults.hostname {
+        spec.hostname.clone_from(hostname);
+    }
+    spec.hosts = defaults.add_hosts.iter().map(|(name, address)| (address.clone(), name.to_lowercase())).collect();
+    spec.network = network(run.network, defaults);
+    spec.security = if run.insecure { Security::Insecure } else { Security::Sandbox };
+    spec.mounts = mounts.mounts().to_vec();
+    spec.ulimits = defaults.ulimits.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?;
+    spec.shm_size = defaults.shm_size;
+    spec.resolv_conf = ResolvConf::Inherit;
+    spec.hidden = vec![request.state_dir.clone(), at.work.context.path().to_owned()];
+    Ok(spec)
+}
+
+/// The image's variables, then proxies, HOME and variables that are secrets.
+fn environment(run: &Run, user: &RunAs, mounts: &Prepared) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<(String, String)> = run.env.clone();
+    env.extend(run.proxies.iter().cloned());
+    let is_set = |env: &[(String, String)], name: &str| env.iter().any(|(known, _)| known == name);
+    if !is_set(&env, "HOME") {
+        env.push(("HOME".to_owned(), user.home.clone()));
+    }
+    let mut env: Vec<(OsString, OsString)> = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    for (name, value) in mounts.variables() {
+        let taken = env.iter().any(|(known, _)| known == name);
+        // An agent's socket does not replace a variable that the Dockerfile sets.
+        if !(taken && name == "SSH_AUTH_SOCK") {
+            env.retain(|(known, _)| known != name);
+            env.push((name.clone(), value.clone()));
+        }
+    }
+    env
+}
+
+fn network(asked: RunNetwork, defaults: &RunDefaults) -> sandbox::Network {
+    match (asked, defaults.network) {
+        (RunNetwork::None, _) | (RunNetwork::Default, Network::None) => sandbox::Network::None,
+        (RunNetwork::Host, _) | (RunNetwork::Default, Network::Host) => sandbox::Network::Host,
+        (RunNetwork::Default, Network::Default) => sandbox::Network::Default,
+    }
+}
+
+/// Reads `name=soft[:hard]`; `-1` is no limit.
+fn ulimit(text: &str) -> Result<Ulimit, BuildError> {
+    let bad = || BuildErrorKind::Refused(format!("invalid ulimit {text:?}: write it as name=soft[:hard]"));
+    let (name, limits) = text.split_once('=').ok_or_else(bad)?;
+    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
+    let number = |text: &str| match text {
+        "-1" => Ok(u64::MAX),
+        text => text.parse().map_err(|_| bad()),
+    };
+    Ok(Ulimit { name: name.to_owned(), soft: number(soft)?, hard: number(hard)? })
+}
+
+/// Runs the command on a thread of its own, alone where the isolation allows only one at a time.
+async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError> {
+    let runner = Arc::clone(&at.work.services.runner);
+    let events = Arc::clone(&at.work.services.events);
+    let cancel = at.work.services.cancel.clone();
+    let step = step_id(at.stage.id, at.index);
+    let ground = Arc::clone(&at.work.ground);
+    let (alone, beside) = match runner.abilities().parallel {
+        false => (Some(ground.write_owned().await), None),
+        true => (None, Some(ground.read_owned().await)),
+    };
+    let exit = blocking(move || {
+        let mut output = |stream, bytes: &[u8]| events.on(Event::Output { step, stream, bytes });
+        let exit = runner.run(&spec, &mut output, &cancel);
+        drop((alone, beside));
+        exit
+    })
+    .await;
+    match exit {
+        Ok(exit) => {
+            for note in &exit.notes {
+                at.work.tell(Event::Notice(&note.to_string()));
+            }
+            if exit.success() {
+                return Ok(());
+            }
+            Err(BuildErrorKind::Failed { command: shown(run), code: exit.code, cause: exit.cause() }.into())
+        }
+        Err(sandbox::RunError::Cancelled) => Err(BuildErrorKind::Cancelled.into()),
+        Err(source) => Err(BuildErrorKind::Run { command: shown(run), source }.into()),
+    }
+}

@@ -1,0 +1,227 @@
+//! What all steps of one image's build share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::future::BoxFuture;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+use tokio::task::JoinHandle;
+use yadokari_cache::{LayerCache, Record};
+use yadokari_layer::{Limits, PackOptions, TarOptions};
+use yadokari_plan::{ImageKey, Keys, Plan, StageId};
+use yadokari_registry::{Reader, Source};
+use yadokari_rootfs::ScanOptions;
+use yadokari_store::{Blob, Layout, ReceiveError, Spool};
+use yadokari_tree::TreePath;
+
+use crate::error::{BuildError, BuildErrorKind};
+use crate::events::{Event, StepId};
+use crate::files::StageFiles;
+use crate::images::SourceImage;
+use crate::inputs::LocalFiles;
+use crate::layers::{Layer, Place};
+use crate::request::BuildRequest;
+use crate::schedule::{Schedule, StepKey};
+use crate::services::Services;
+use crate::step::remote::Remotes;
+
+/// Everything a step may need besides its own stage.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) request: Arc<BuildRequest>,
+    pub(crate) services: Services,
+    pub(crate) plan: Plan,
+    pub(crate) schedule: Schedule,
+    pub(crate) keys: Keys,
+    pub(crate) hits: HashMap<StepKey, Record>,
+    pub(crate) cache: Option<LayerCache>,
+    pub(crate) context: Arc<LocalFiles>,
+    pub(crate) named: BTreeMap<String, Arc<LocalFiles>>,
+    pub(crate) images: BTreeMap<ImageKey, SourceImage>,
+    /// Files of images that are copied or mounted from.
+    pub(crate) image_files: HashMap<ImageKey, Arc<Mutex<StageFiles>>>,
+    pub(crate) remotes: Remotes,
+    pub(crate) spool: Spool,
+    pub(crate) roots: Arc<TempDir>,
+    pub(crate) ground: Arc<RwLock<()>>,
+    /// Numbers transfers in events.
+    pub(crate) transfers: AtomicU64,
+    /// Locks of cache mounts that are not shared, by id.
+    pub(crate) cache_locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// Work nobody waits for until the image is there: cache records.
+    pub(crate) background: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Work {
+    /// What archives may ask for.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    /// How roots are scanned: what the user excluded stays out.
+    pub(crate) fn scan_options(&self) -> ScanOptions {
+        let ignored = self.request.snapshot.ignore_paths.iter();
+        ScanOptions {
+            threads: self.services.threads,
+            exclude: ignored.map(|path| TreePath::parse(path.as_os_str().as_encoded_bytes())).collect(),
+            ..ScanOptions::default()
+        }
+    }
+
+    /// How layers are encoded.
+    pub(crate) fn pack_options(&self) -> PackOptions {
+        PackOptions {
+            tar: TarOptions { latest_mtime: self.clamp() },
+            compression: self.request.format.compression,
+            threads: self.services.threads,
+        }
+    }
+
+    /// Times in new layers are cut to this, in seconds since 1970.
+    pub(crate) fn clamp(&self) -> Option<i64> {
+        clamp(&self.request, &self.plan)
+    }
+
+    /// Where a stage's root is made.
+    pub(crate) fn stage_directory(&self, id: StageId) -> PathBuf {
+        self.roots.path().join(format!("stage-{id}"))
+    }
+
+    /// A layer's bytes on this machine, downloaded if they are elsewhere.
+    pub(crate) async fn blob(&self, layer: &Layer) -> Result<Blob, BuildError> {
+        let layer = layer.finished().await?;
+        let descriptor = &layer.listed.descriptor;
+        match &layer.place {
+            Place::Spool(blob) => Ok(blob.clone()),
+            Place::Directory(path) => Ok(Layout::open(path)?.blob(descriptor)?),
+            Place::Registry(reference) => {
+                let transfer = Transfer::start(self, format!("pulling {} {}", reference.familiar(), short(descriptor)), descriptor.size);
+                let open = || async {
+                    let reader = self.services.registry.blob(reference.name(), descriptor).await?;
+                    Ok::<_, yadokari_registry::RegistryError>(transfer.watch(reader))
+                };
+                match self.spool.receive_with(descriptor, open).await {
+                    Ok(blob) => Ok(blob),
+                    Err(ReceiveError::Open(error)) => Err(error.into()),
+                    Err(ReceiveError::Store(error)) => Err(error.into()),
+                    Err(other) => Err(BuildErrorKind::Refused(other.to_string()).into()),
+                }
+            }
+        }
+    }
+
+    /// Keeps commands from moving the root away while files outside the state directory are read.
+    pub(crate) async fn stay(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.ground).read_owned().await
+    }
+
+    /// Whether a stage's disk has no other reader than the one that asks.
+    pub(crate) fn is_sole_reader(&self, directory: &Path) -> bool {
+        let stage = self.plan.stages.iter().find(|stage| self.stage_directory(stage.id) == directory);
+        stage.is_some_and(|stage| self.schedule.readers(stage.id) == 1)
+    }
+
+    /// The files of an image that is copied or mounted from.
+    pub(crate) fn image_files(&self, key: &ImageKey) -> Arc<Mutex<StageFiles>> {
+        Arc::clone(&self.image_files[key])
+    }
+
+    /// Starts work that the build only waits for at its end.
+    pub(crate) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let handle = tokio::spawn(task);
+        self.background.lock().expect("nothing panics while it holds this lock").push(handle);
+    }
+
+    /// Waits for all background work.
+    pub(crate) async fn settle(&self) {
+        let tasks = std::mem::take(&mut *self.background.lock().expect("nothing panics while it holds this lock"));
+        for task in tasks {
+            if let Err(failed) = task.await
+                && failed.is_panic()
+            {
+                std::panic::resume_unwind(failed.into_panic());
+            }
+        }
+    }
+
+    /// Tells what happens.
+    pub(crate) fn tell(&self, event: Event<'_>) {
+        self.services.events.on(event);
+    }
+}
+
+/// Times in new layers are cut to this, in seconds since 1970.
+pub(crate) fn clamp(request: &BuildRequest, plan: &Plan) -> Option<i64> {
+    let epoch = request.times.epoch.or(plan.epoch);
+    match (request.times.rewrite_layers, request.times.reproducible) {
+        (true, _) => epoch,
+        (false, true) => Some(epoch.unwrap_or(0)),
+        (false, false) => None,
+    }
+}
+
+/// The identity of a step in events.
+pub(crate) fn step_id(stage: StageId, step: usize) -> StepId {
+    StepId { stage: stage.0, step: step + 1 }
+}
+
+/// The first digits of a digest, enough for people.
+pub(crate) fn short(descriptor: &yadokari_image::Descriptor) -> String {
+    descriptor.digest.hex()[..12].to_owned()
+}
+
+/// A transfer that is told as it goes.
+#[derive(Debug)]
+pub(crate) struct Transfer<'a> {
+    work: &'a Work,
+    id: u64,
+}
+
+impl<'a> Transfer<'a> {
+    pub(crate) fn start(work: &'a Work, label: String, total: u64) -> Self {
+        let id = work.transfers.fetch_add(1, Ordering::Relaxed);
+        work.tell(Event::TransferStarted { id, label: &label, total });
+        Self { work, id }
+    }
+
+    /// Counts the bytes that a reader gives.
+    pub(crate) fn watch<R>(&self, reader: R) -> crate::meter::Metered<R> {
+        let events = Arc::clone(&self.work.services.events);
+        let id = self.id;
+        crate::meter::Metered::new(reader, move |done| events.on(Event::TransferProgress { id, done }))
+    }
+}
+
+impl Transfer<'_> {
+    /// A file that is read for an upload, counted as it goes.
+    pub(crate) fn source(&self, path: PathBuf) -> Counted {
+        Counted { path, id: self.id, events: Arc::clone(&self.work.services.events) }
+    }
+}
+
+/// A file to push whose progress is told.
+pub(crate) struct Counted {
+    path: PathBuf,
+    id: u64,
+    events: Arc<dyn crate::events::Events>,
+}
+
+impl Source for Counted {
+    fn open(&self, offset: u64) -> BoxFuture<'_, std::io::Result<Reader>> {
+        Box::pin(async move {
+            let reader = self.path.open(offset).await?;
+            let (events, id) = (Arc::clone(&self.events), self.id);
+            let report = move |done| events.on(Event::TransferProgress { id, done: offset + done });
+            Ok(Box::pin(crate::meter::Metered::new(reader, report)) as Reader)
+        })
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.work.tell(Event::TransferFinished { id: self.id });
+    }
+}

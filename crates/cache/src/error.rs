@@ -1,0 +1,40 @@
+//! Why a cache could not be used.
+
+use yadokari_image::DocumentError;
+use yadokari_plan::Key;
+use yadokari_registry::RegistryError;
+use yadokari_store::{ExportError, InvalidImage, LayoutError};
+
+/// A cache that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The registry refused, or could not be reached.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The directory is no OCI layout, or damaged.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The directory cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The parts of a record do not agree.
+    #[error(transparent)]
+    Invalid(#[from] InvalidImage),
+    /// What lies under the key is no manifest.
+    #[error("the record {key} cannot be read")]
+    Document {
+        /// The key.
+        key: Key,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// What lies under the key is an image, and no record.
+    #[error("what the cache holds under {key} is no cache record: {reason}")]
+    NoRecord {
+        /// The key.
+        key: Key,
+        /// What is missing or wrong.
+        reason: &'static str,
+    },
+}

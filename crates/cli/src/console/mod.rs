@@ -1,0 +1,214 @@
+//! Tells people and machines what happens: the implementation of the build's events.
+
+mod json;
+mod lines;
+mod moment;
+mod sections;
+mod steps;
+pub(crate) mod style;
+mod summary;
+mod text;
+mod transfers;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use yadokari_build::Clock;
+use yadokari_build::{Event, Events};
+use yadokari_dockerfile::Warning;
+use yadokari_image::Digest;
+
+use self::json::Json;
+use self::moment::Moment;
+use self::text::Text;
+use crate::convert::{ConsoleSettings, LogFormat, Verbosity};
+use crate::report::Excerpt;
+
+/// Writes events to one stream, in the form that was asked for.
+pub struct Console {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+struct State {
+    form: Form,
+    /// Build checks already told: a stage that is built twice has them twice.
+    told: HashSet<String>,
+}
+
+enum Form {
+    Text(Text),
+    Json(Json),
+}
+
+/// A place where the image is.
+#[derive(Debug, Clone)]
+struct Published {
+    place: String,
+    digest: Digest,
+}
+
+impl Console {
+    /// Writes to `out`, usually standard error.
+    pub fn new(
+        settings: ConsoleSettings,
+        clock: Arc<dyn Clock>,
+        out: Box<dyn Write + Send>,
+    ) -> Self {
+        let form = match settings.format {
+            LogFormat::Text => Form::Text(Text::new(settings, out)),
+            LogFormat::Json => Form::Json(Json::new(settings, out)),
+        };
+        Self {
+            clock,
+            state: Mutex::new(State {
+                form,
+                told: HashSet::new(),
+            }),
+        }
+    }
+
+    /// Tells something that needs attention but is no error.
+    pub fn notice(&self, text: &str) {
+        self.with(|form| match form {
+            Form::Text(text_form) => text_form.warning(text),
+            Form::Json(json) => json.message(Verbosity::Warn, text),
+        });
+    }
+
+    /// Tells a build check that fired.
+    pub fn lint(&self, warning: &Warning) {
+        // `Rule: text (line N)` is the form that docker prints and other tools look for.
+        let line = warning.to_string();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.told.insert(line.clone()) {
+            return;
+        }
+        let now = self.now();
+        match &mut state.form {
+            Form::Text(text) => text.at(now).warning(&line),
+            Form::Json(json) => json.at(now).lint(
+                warning.rule.name(),
+                &warning.message,
+                Some(warning.span.first_line),
+            ),
+        }
+    }
+
+    /// Shows the lines of a file that were just spoken of, where people read.
+    pub fn quote(&self, excerpt: &Excerpt) {
+        self.with(|form| {
+            if let Form::Text(text) = form {
+                text.quote(excerpt);
+            }
+        });
+    }
+
+    /// Tells how the build went.
+    pub fn summary(&self, took: Duration) {
+        self.with(|form| match form {
+            Form::Text(text) => text.summary(took),
+            Form::Json(json) => json.summary(took),
+        });
+    }
+
+    /// Writes a failure as a JSON line; returns false where people read, who get more than a line.
+    pub(crate) fn error(&self, fields: serde_json::Value) -> bool {
+        let mut machine = false;
+        self.with(|form| {
+            if let Form::Json(json) = form {
+                json.error(fields);
+                machine = true;
+            }
+        });
+        machine
+    }
+
+    fn with(&self, tell: impl FnOnce(&mut Form)) {
+        let now = self.now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut state.form {
+            Form::Text(text) => drop(text.at(now)),
+            Form::Json(json) => drop(json.at(now)),
+        }
+        tell(&mut state.form);
+    }
+
+    fn now(&self) -> Moment {
+        Moment::from(self.clock.now())
+    }
+}
+
+impl Events for Console {
+    fn on(&self, event: Event<'_>) {
+        match event {
+            Event::Lint(warning) => self.lint(warning),
+            Event::Notice(text) => self.notice(text),
+            event => self.with(|form| match form {
+                Form::Text(text) => tell_text(text, event),
+                Form::Json(json) => tell_json(json, event),
+            }),
+        }
+    }
+}
+
+fn tell_text(text: &mut Text, event: Event<'_>) {
+    match event {
+        Event::Planned { steps } => text.planned(steps),
+        Event::Started(id) => text.started(id),
+        Event::Output {
+            step,
+            stream,
+            bytes,
+        } => text.output(step, stream, bytes),
+        Event::Finished {
+            step,
+            outcome,
+            took,
+        } => text.finished(step, outcome, took),
+        Event::Failed(id) => text.failed(id),
+        Event::TransferStarted { id, label, total } => text.transfer_started(id, label, total),
+        Event::TransferProgress { id, done } => text.transfer_progress(id, done),
+        Event::TransferFinished { id } => text.transfer_finished(id),
+        Event::Published { place, digest } => text.published(place, digest),
+        _ => {}
+    }
+}
+
+fn tell_json(json: &mut Json, event: Event<'_>) {
+    match event {
+        Event::Planned { steps } => json.planned(steps),
+        Event::Started(id) => json.step("started", id, json!({})),
+        Event::Output {
+            step,
+            stream,
+            bytes,
+        } => json.output(step, stream, bytes),
+        Event::Finished {
+            step,
+            outcome,
+            took,
+        } => json.finished(step, outcome, took),
+        Event::Failed(id) => json.failed(id),
+        Event::TransferStarted { id, label, total } => {
+            json.transfer(
+                "transfer-started",
+                json!({"id": id, "label": label, "bytes": total}),
+            );
+        }
+        // A machine reads the log afterwards, when progress is of no use.
+        Event::TransferProgress { .. } => {}
+        Event::TransferFinished { id } => json.transfer("transfer-finished", json!({ "id": id })),
+        Event::Published { place, digest } => json.published(place, digest),
+        _ => {}
+    }
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").finish_non_exhaustive()
+    }
+}

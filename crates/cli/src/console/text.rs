@@ -1,0 +1,240 @@
+//! Lines for people, in a terminal or a job log.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use yadokari_build::{Expectation, Outcome, PlannedStep, StepId};
+use yadokari_image::Digest;
+use yadokari_sandbox::Stream;
+
+use super::sections::Sections;
+use super::steps::Steps;
+use super::style::{self, Ink, paint};
+use super::transfers::Transfers;
+use super::{Moment, Published};
+use crate::convert::{ConsoleSettings, Verbosity};
+use crate::report::Excerpt;
+
+/// Writes what happens as text.
+pub(super) struct Text {
+    settings: ConsoleSettings,
+    out: Box<dyn Write + Send>,
+    steps: Steps,
+    sections: Sections,
+    transfers: Transfers,
+    published: Vec<Published>,
+    /// Seconds since 1970 at the event being told.
+    now: Moment,
+}
+
+impl Text {
+    pub(super) fn new(settings: ConsoleSettings, out: Box<dyn Write + Send>) -> Self {
+        let (steps, sections, transfers) =
+            (Steps::default(), Sections::default(), Transfers::default());
+        Self {
+            settings,
+            out,
+            steps,
+            sections,
+            transfers,
+            published: Vec::new(),
+            now: Moment::default(),
+        }
+    }
+
+    pub(super) fn at(&mut self, now: Moment) -> &mut Self {
+        self.now = now;
+        self
+    }
+
+    pub(super) fn planned(&mut self, steps: &[PlannedStep]) {
+        self.steps.plan(steps);
+    }
+
+    /// A warning or a notice.
+    pub(super) fn warning(&mut self, text: &str) {
+        let label = self.paint(Ink::Warning, "warning");
+        self.write(Verbosity::Warn, None, &format!("{label}: {text}"));
+    }
+
+    /// Lines of a file.
+    pub(super) fn quote(&mut self, excerpt: &Excerpt) {
+        for line in excerpt.to_text(self.settings.color).lines() {
+            self.write(Verbosity::Warn, None, line);
+        }
+    }
+
+    pub(super) fn started(&mut self, id: StepId) {
+        // What is expected to need no work is told in one line when it ended.
+        if self.steps.step(id).expectation == Expectation::Run {
+            self.announce(id);
+        }
+    }
+
+    fn announce(&mut self, id: StepId) {
+        let step = self.steps.step(id);
+        if std::mem::replace(&mut step.announced, true) {
+            return;
+        }
+        let (prefix, title) = (step.prefix.clone(), step.title.clone());
+        let header = format!(
+            "{} {}",
+            self.paint(Ink::Step, &prefix),
+            self.paint(Ink::Strong, &title)
+        );
+        if self.uses_sections() {
+            let lines = self.sections.start(id, header, self.now.seconds());
+            self.put_all(&lines);
+        } else {
+            self.write(Verbosity::Info, Some(id), &header);
+        }
+    }
+
+    pub(super) fn output(&mut self, id: StepId, stream: Stream, bytes: &[u8]) {
+        let lines = self.steps.step(id).output(stream, bytes);
+        self.lines(id, &lines);
+    }
+
+    fn lines(&mut self, id: StepId, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        self.announce(id);
+        // Inside a section the header already says whose lines they are.
+        let sections = self.uses_sections();
+        let prefix = if sections {
+            String::new()
+        } else {
+            format!("{} ", self.steps.step(id).prefix.clone())
+        };
+        let prefix = self.paint(Ink::Step, &prefix);
+        for line in lines {
+            self.write(Verbosity::Info, Some(id), &format!("{prefix}{line}"));
+        }
+    }
+
+    pub(super) fn finished(&mut self, id: StepId, outcome: Outcome, took: Duration) {
+        let rest = self.steps.step(id).rest();
+        self.lines(id, &rest);
+        let step = self.steps.step(id);
+        step.ended = Some((outcome, took));
+        let (announced, title) = (step.announced, step.title.clone());
+        let prefix = step.prefix.clone();
+        let prefix = self.paint(Ink::Step, &prefix);
+        let line = match (outcome, announced) {
+            (Outcome::Cached, true) => format!("{prefix} {}", self.paint(Ink::Good, "CACHED")),
+            (Outcome::Cached, false) => {
+                format!("{prefix} {} {title}", self.paint(Ink::Good, "CACHED"))
+            }
+            (Outcome::Metadata, true) => format!("{prefix} done"),
+            (Outcome::Metadata, false) => format!("{prefix} {title}"),
+            (Outcome::Ran { changes }, true) => format!("{prefix} {}", done(took, changes)),
+            (Outcome::Ran { changes }, false) => {
+                format!("{prefix} {title}: {}", done(took, changes))
+            }
+        };
+        self.write(Verbosity::Info, Some(id), &line);
+        self.end_section(id);
+    }
+
+    pub(super) fn failed(&mut self, id: StepId) {
+        let rest = self.steps.step(id).rest();
+        self.lines(id, &rest);
+        let step = self.steps.step(id);
+        let (prefix, title, tail) = (step.prefix.clone(), step.title.clone(), step.tail.clone());
+        let failed = self.paint(Ink::Error, "FAILED");
+        self.write(Verbosity::Info, Some(id), &format!("{prefix} {failed}"));
+        self.end_section(id);
+        let shown = self.shows(Verbosity::Info);
+        if !shown && !tail.is_empty() {
+            self.put(&format!("{prefix} {title}"));
+            tail.iter()
+                .for_each(|line| self.put(&format!("{prefix} {line}")));
+        }
+    }
+
+    pub(super) fn transfer_started(&mut self, id: u64, label: &str, total: u64) {
+        let line = self.transfers.start(id, label, total, Instant::now());
+        self.write(Verbosity::Info, None, &line);
+    }
+
+    pub(super) fn transfer_progress(&mut self, id: u64, moved: u64) {
+        if let Some(line) = self.transfers.progress(id, moved, Instant::now()) {
+            self.write(Verbosity::Info, None, &line);
+        }
+    }
+
+    pub(super) fn transfer_finished(&mut self, id: u64) {
+        if let Some(line) = self.transfers.finish(id, Instant::now()) {
+            self.write(Verbosity::Info, None, &line);
+        }
+    }
+
+    pub(super) fn published(&mut self, place: &str, digest: Digest) {
+        self.published.push(Published {
+            place: place.to_owned(),
+            digest,
+        });
+    }
+
+    pub(super) fn summary(&mut self, took: Duration) {
+        let lines = super::summary::lines(&self.steps, &self.published, took, self.settings.color);
+        lines
+            .iter()
+            .for_each(|line| self.write(Verbosity::Info, None, line));
+    }
+
+    fn end_section(&mut self, id: StepId) {
+        if self.uses_sections() {
+            let lines = self.sections.end(id, self.now.seconds());
+            self.put_all(&lines);
+        }
+    }
+
+    fn write(&mut self, least: Verbosity, step: Option<StepId>, line: &str) {
+        if !self.shows(least) {
+            return;
+        }
+        if self.uses_sections() {
+            let lines = self.sections.line(step, line.to_owned());
+            self.put_all(&lines);
+        } else {
+            self.put(line);
+        }
+    }
+
+    fn put_all(&mut self, lines: &[String]) {
+        lines.iter().for_each(|line| self.put(line));
+    }
+
+    fn put(&mut self, line: &str) {
+        let time = if self.settings.timestamp {
+            format!("{} ", self.now)
+        } else {
+            String::new()
+        };
+        // A closed log must not end the build.
+        let _ = writeln!(self.out, "{time}{line}");
+    }
+
+    fn shows(&self, least: Verbosity) -> bool {
+        let enough = self.settings.verbosity >= least;
+        enough && (!self.settings.quiet || least <= Verbosity::Warn)
+    }
+
+    fn uses_sections(&self) -> bool {
+        self.settings.sections && self.shows(Verbosity::Info)
+    }
+
+    fn paint(&self, ink: Ink, text: &str) -> String {
+        paint(self.settings.color, ink, text)
+    }
+}
+
+fn done(took: Duration, changes: usize) -> String {
+    let took = style::duration(took);
+    match u64::try_from(changes) {
+        Ok(0) | Err(_) => format!("done in {took}, no changes"),
+        Ok(changes) => format!("done in {took}, {} of changes", style::bytes(changes)),
+    }
+}

@@ -1,0 +1,275 @@
+//! What the flags and variables mean: one conversion into a [`Job`]. Nothing later sees a flag.
+
+mod cache;
+mod compression;
+mod console;
+mod contexts;
+mod labels;
+mod output_spec;
+mod outputs;
+mod registry;
+mod run;
+mod secrets;
+mod unneeded;
+mod usage;
+
+use std::path::PathBuf;
+
+use yadokari_build::{BuildRequest, Compat, SnapshotMethod, SnapshotRequest};
+use yadokari_image::Platform;
+
+pub use console::{ConsoleSettings, LogFormat, Verbosity};
+pub use registry::RegistrySettings;
+pub use usage::UsageError;
+
+use crate::environment::Environment;
+use crate::flags::commands::Build;
+use crate::flags::go::Switch;
+use crate::flags::place::{CompatFlag, IsolationFlag, PlaceFlags, SnapshotFlag};
+use crate::flags::{BuildFlags, Style};
+
+/// One build as it was asked for, with all that surrounds it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What to build.
+    pub request: BuildRequest,
+    /// How registries are reached.
+    pub registry: RegistrySettings,
+    /// How a RUN is kept apart.
+    pub isolation: IsolationFlag,
+    /// What is done with the request.
+    pub action: Action,
+    /// The user says that this is a container.
+    pub force: bool,
+    /// Print the plan before building.
+    pub print_plan: bool,
+    /// What is told, and how.
+    pub console: ConsoleSettings,
+    /// Files that get facts about the result.
+    pub facts: FactFiles,
+    /// Remarks on the command line, one line each.
+    pub notices: Vec<String>,
+}
+
+/// What is done with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Build and publish.
+    Build,
+    /// Print the plan.
+    Plan,
+    /// Check the Dockerfile.
+    Check,
+}
+
+/// Files that docker's command line can ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FactFiles {
+    /// Gets the image's digest.
+    pub iidfile: Option<PathBuf>,
+    /// Gets facts as JSON.
+    pub metadata: Option<PathBuf>,
+}
+
+/// Everything that the parts of the conversion look at.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    flags: &'a BuildFlags,
+    path: Option<&'a str>,
+    style: Style,
+    environment: &'a Environment,
+}
+
+/// Gives a build's command line its meaning.
+///
+/// # Errors
+///
+/// The first value or combination that cannot be used.
+pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job, UsageError> {
+    let given = Given {
+        flags: &build.flags,
+        path: build.path.as_deref(),
+        style,
+        environment,
+    };
+    let mut notices = unneeded::notices(given);
+    let action = action(given)?;
+    Ok(Job {
+        registry: registry::settings(given)?,
+        isolation: build.flags.place.isolation,
+        action,
+        force: is_on(given.flags.kaniko.force),
+        print_plan: environment
+            .text("KANIKO_PRINT_PLAN")
+            .is_some_and(|value| value != "0" && value != "false"),
+        console: console::settings(given)?,
+        facts: FactFiles {
+            iidfile: given.flags.docker.iidfile.clone(),
+            metadata: given.flags.docker.metadata_file.clone(),
+        },
+        request: request(given, action, &mut notices)?,
+        notices,
+    })
+}
+
+fn request(
+    given: Given<'_>,
+    action: Action,
+    notices: &mut Vec<String>,
+) -> Result<BuildRequest, UsageError> {
+    refuse_what_cannot_be(given)?;
+    let outputs = outputs::outputs(given, action, notices)?;
+    let cache = cache::request(given, &outputs.outputs)?;
+    let build_args = run::build_args(given);
+    Ok(BuildRequest {
+        contexts: contexts::contexts(given)?,
+        dockerfile: nonempty(given.flags.kaniko.dockerfile.as_deref())
+            .unwrap_or("Dockerfile")
+            .to_owned(),
+        targets: given
+            .flags
+            .kaniko
+            .target
+            .iter()
+            .filter(|target| !target.is_empty())
+            .cloned()
+            .collect(),
+        check: build_args
+            .iter()
+            .rfind(|(name, _)| name == "BUILDKIT_DOCKERFILE_CHECK")
+            .map(|(_, value)| value.clone()),
+        build_args,
+        labels: labels::labels(given)?,
+        annotations: outputs.annotations.manifest,
+        platforms: outputs.platforms,
+        host: Platform::host(),
+        secrets: secrets::secrets(given)?,
+        run: run::defaults(given)?,
+        cache,
+        outputs: outputs.outputs,
+        format: outputs.format,
+        times: outputs.times,
+        compat: compat(given.flags.place.compat),
+        snapshot: snapshot(given),
+        state_dir: state_dir(given),
+    })
+}
+
+fn action(given: Given<'_>) -> Result<Action, UsageError> {
+    let flags = given.flags;
+    let called = match flags
+        .docker
+        .call
+        .as_deref()
+        .map(|call| call.split(',').next().unwrap_or(call))
+    {
+        None | Some("build" | "") => Action::Build,
+        Some("check") => Action::Check,
+        Some(_) => {
+            return Err(UsageError::value(
+                "call",
+                flags.docker.call.as_deref(),
+                "expected build or check",
+            ));
+        }
+    };
+    Ok(
+        match (is_on(flags.docker.check), is_on(flags.kaniko.dryrun)) {
+            (true, _) => Action::Check,
+            (false, true) => Action::Plan,
+            (false, false) => called,
+        },
+    )
+}
+
+/// Flags whose meaning this program cannot give.
+fn refuse_what_cannot_be(given: Given<'_>) -> Result<(), UsageError> {
+    let unavailable = |flag, reason, instead| {
+        Err(UsageError::Unavailable {
+            flag,
+            reason,
+            instead,
+        })
+    };
+    if is_on(given.flags.docker.load) {
+        return unavailable(
+            "load",
+            "there is no daemon to load the image into",
+            "use `-o type=docker,dest=- | docker load`",
+        );
+    }
+    if is_on(given.flags.kaniko.materialize) {
+        return unavailable(
+            "materialize",
+            "images are never unpacked into this container",
+            "use `--output type=local,dest=DIR`",
+        );
+    }
+    for (flag, value) in [
+        ("provenance", &given.flags.docker.provenance),
+        ("sbom", &given.flags.docker.sbom),
+    ] {
+        if value
+            .as_deref()
+            .is_some_and(|value| !matches!(value.parse(), Ok(Switch(false))))
+        {
+            return unavailable(
+                flag,
+                "attestations are not made",
+                "leave it out, or set it to false",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn compat(flag: CompatFlag) -> Compat {
+    match flag {
+        CompatFlag::Buildkit => Compat::Buildkit,
+        CompatFlag::Kaniko => Compat::Kaniko,
+    }
+}
+
+fn snapshot(given: Given<'_>) -> SnapshotRequest {
+    SnapshotRequest {
+        method: match given.flags.place.snapshot {
+            SnapshotFlag::Auto => SnapshotMethod::Auto,
+            SnapshotFlag::Overlay => SnapshotMethod::Overlay,
+            SnapshotFlag::Scan => SnapshotMethod::Scan,
+        },
+        single: is_on(given.flags.kaniko.single_snapshot),
+        ignore_paths: given.flags.kaniko.ignore_path.clone(),
+    }
+}
+
+fn state_dir(given: Given<'_>) -> PathBuf {
+    let PlaceFlags { state_dir, .. } = &given.flags.place;
+    let chosen = state_dir
+        .clone()
+        .or_else(|| given.flags.kaniko.kaniko_dir.clone());
+    let from_environment = || {
+        given
+            .environment
+            .path("YADOKARI_DIR")
+            .or_else(|| given.environment.path("KANIKO_DIR"))
+    };
+    let dir = chosen
+        .or_else(from_environment)
+        .unwrap_or_else(|| given.environment.default_state_dir());
+    given.environment.directory.join(dir)
+}
+
+fn is_on(switch: Option<Switch>) -> bool {
+    switch == Some(Switch(true))
+}
+
+/// A switch that may also be set by a variable; the flag wins.
+///
+/// A variable with another value than a boolean counts as unset, as it does in kaniko.
+fn is_on_or_variable(switch: Option<Switch>, environment: &Environment, variable: &str) -> bool {
+    is_on(switch.or_else(|| environment.text(variable)?.parse().ok()))
+}
+
+fn nonempty(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,294 @@
+//! What is published, where, and how it is encoded.
+
+use yadokari_build::{FileOutput, FileOutputKind, Format, MediaTypes, Outputs, Times};
+use yadokari_image::{Platform, Reference};
+use yadokari_layer::Compression;
+
+use super::compression::compression;
+use super::labels::Annotations;
+use super::output_spec::{self, Encoding, OutputSpec};
+use super::{Action, Given, UsageError, is_on, is_on_or_variable, nonempty};
+use crate::flags::Style;
+
+/// Results and their encoding, which the same flags decide.
+pub(super) struct Publication {
+    pub(super) outputs: Outputs,
+    pub(super) annotations: Annotations,
+    pub(super) platforms: Vec<Platform>,
+    pub(super) format: Format,
+    pub(super) times: Times,
+}
+
+/// Reads destinations, outputs, and all that describes the image.
+pub(super) fn outputs(
+    given: Given<'_>,
+    action: Action,
+    notices: &mut Vec<String>,
+) -> Result<Publication, UsageError> {
+    let specs = given
+        .flags
+        .docker
+        .output
+        .iter()
+        .filter(|line| !line.is_empty());
+    let specs: Vec<_> = specs
+        .map(|line| output_spec::parse(line, given.environment.terminals.stdout))
+        .collect::<Result<_, _>>()?;
+    let mut encoding = Encoding::default();
+    specs
+        .iter()
+        .try_for_each(|spec| encoding.join(spec.encoding.clone()))?;
+    let platforms = platforms(given)?;
+    let format = format(given, &encoding)?;
+    let annotations = annotations(given, &encoding, &platforms)?;
+    let outputs = places(given, &specs, &annotations)?;
+    if action == Action::Build {
+        refuse_without_place(given, &outputs)?;
+        notices.extend(nowhere(given, &outputs));
+    }
+    refuse_what_docker_cannot_hold(given, &outputs, &format)?;
+    Ok(Publication {
+        annotations,
+        times: Times {
+            epoch: encoding.epoch,
+            rewrite_layers: encoding.rewrite_timestamp.unwrap_or(false),
+            reproducible: is_on(given.flags.kaniko.reproducible),
+        },
+        outputs,
+        platforms,
+        format,
+    })
+}
+
+fn places(
+    given: Given<'_>,
+    specs: &[OutputSpec],
+    annotations: &Annotations,
+) -> Result<Outputs, UsageError> {
+    let (kaniko, docker) = (&given.flags.kaniko, &given.flags.docker);
+    let destinations = destinations(given, specs)?;
+    let asked =
+        is_on(docker.push) || specs.iter().any(|spec| spec.push) || !kaniko.destination.is_empty();
+    let refused = is_on_or_variable(kaniko.no_push, given.environment, "KANIKO_NO_PUSH");
+    let push = !refused && (asked || given.style == Style::Kaniko);
+    if push && asked && destinations.is_empty() {
+        return Err(UsageError::NameMissing);
+    }
+    Ok(Outputs {
+        push: push && !destinations.is_empty(),
+        destinations,
+        files: files(given, specs, annotations),
+        digest_file: nonempty(kaniko.digest_file.as_deref()).map(str::to_owned),
+        name_with_digest_file: kaniko.image_name_with_digest_file.clone(),
+        name_tag_with_digest_file: kaniko.image_name_tag_with_digest_file.clone(),
+        builder_output: given.environment.path("BUILDER_OUTPUT"),
+        ignore_immutable_tags: is_on(kaniko.push_ignore_immutable_tag_errors),
+        skip_push_check: is_on(kaniko.skip_push_permission_check),
+    })
+}
+
+fn destinations(given: Given<'_>, specs: &[OutputSpec]) -> Result<Vec<Reference>, UsageError> {
+    let kaniko = given
+        .flags
+        .kaniko
+        .destination
+        .iter()
+        .map(|text| ("destination", text));
+    let docker = given.flags.docker.tag.iter().map(|text| ("tag", text));
+    let named = specs
+        .iter()
+        .flat_map(|spec| &spec.names)
+        .map(|text| ("output", text));
+    let mut references = Vec::new();
+    for (flag, text) in kaniko.chain(docker).chain(named) {
+        let wrong = |source| UsageError::Reference {
+            flag,
+            value: text.clone(),
+            source,
+        };
+        let reference = Reference::parse(text).map_err(wrong)?.with_default_tag();
+        if !references.contains(&reference) {
+            references.push(reference);
+        }
+    }
+    Ok(references)
+}
+
+fn files(given: Given<'_>, specs: &[OutputSpec], annotations: &Annotations) -> Vec<FileOutput> {
+    let kaniko = &given.flags.kaniko;
+    let in_directory = |kind, path: &std::path::Path, names: &[String]| {
+        let path = if path.as_os_str() == "-" {
+            path.to_owned()
+        } else {
+            given.environment.directory.join(path)
+        };
+        FileOutput {
+            kind,
+            path,
+            names: names.to_vec(),
+            annotations: annotations.descriptor.clone(),
+        }
+    };
+    let specs = specs.iter().filter_map(|spec| {
+        let (kind, path) = spec.file.as_ref()?;
+        Some(in_directory(*kind, path, &spec.names))
+    });
+    let archive = kaniko
+        .tar_path
+        .iter()
+        .map(|path| in_directory(FileOutputKind::DockerArchive, path, &[]));
+    let layout = kaniko
+        .oci_layout_path
+        .iter()
+        .map(|path| in_directory(FileOutputKind::OciDirectory, path, &[]));
+    archive
+        .chain(layout)
+        .chain(specs)
+        .filter(|file| !file.path.as_os_str().is_empty())
+        .collect()
+}
+
+/// The combinations that kaniko refuses, in its order.
+fn refuse_without_place(given: Given<'_>, outputs: &Outputs) -> Result<(), UsageError> {
+    let no_push = is_on_or_variable(
+        given.flags.kaniko.no_push,
+        given.environment,
+        "KANIKO_NO_PUSH",
+    );
+    if given.style == Style::Kaniko && !no_push && outputs.destinations.is_empty() {
+        return Err(UsageError::DestinationMissing);
+    }
+    let files = [
+        (
+            "image-name-with-digest-file",
+            &outputs.name_with_digest_file,
+        ),
+        (
+            "image-name-tag-with-digest-file",
+            &outputs.name_tag_with_digest_file,
+        ),
+    ];
+    match files
+        .into_iter()
+        .find(|(_, file)| file.is_some() && outputs.destinations.is_empty())
+    {
+        Some((flag, _)) => Err(UsageError::NameFileWithoutDestination { flag }),
+        None => Ok(()),
+    }
+}
+
+/// In docker's style a result that goes nowhere is legal, and worth a remark.
+fn nowhere(given: Given<'_>, outputs: &Outputs) -> Option<String> {
+    let refused = is_on_or_variable(
+        given.flags.kaniko.no_push,
+        given.environment,
+        "KANIKO_NO_PUSH",
+    );
+    let goes_nowhere = !outputs.push && outputs.files.is_empty() && !refused;
+    goes_nowhere.then(|| "the image goes nowhere: add --push, or an --output".to_owned())
+}
+
+fn platforms(given: Given<'_>) -> Result<Vec<Platform>, UsageError> {
+    let texts = given
+        .flags
+        .kaniko
+        .custom_platform
+        .iter()
+        .flat_map(|line| line.split(','));
+    let texts = texts.map(str::trim).filter(|text| !text.is_empty());
+    let parse = |text: &str| {
+        Platform::parse(text)
+            .map_err(|error| UsageError::value("custom-platform", Some(text), error.to_string()))
+    };
+    texts.map(parse).collect()
+}
+
+fn annotations(
+    given: Given<'_>,
+    encoding: &Encoding,
+    platforms: &[Platform],
+) -> Result<Annotations, UsageError> {
+    let host = [Platform::host()];
+    let platforms_or_host = if platforms.is_empty() {
+        &host[..]
+    } else {
+        platforms
+    };
+    let mut annotations = Annotations::default();
+    for pair in &given.flags.kaniko.annotation {
+        annotations.add_flag(platforms_or_host, &pair.key, &pair.value);
+    }
+    encoding.annotate(platforms_or_host, &mut annotations)?;
+    match annotations.index.keys().next() {
+        Some(key) => Err(UsageError::IndexAnnotation { key: key.clone() }),
+        None => Ok(annotations),
+    }
+}
+
+fn format(given: Given<'_>, encoding: &Encoding) -> Result<Format, UsageError> {
+    let kaniko = &given.flags.kaniko;
+    let codec = nonempty(kaniko.compression.as_deref());
+    let flag = if codec.is_some() || kaniko.compression_level.is_some() {
+        "compression"
+    } else {
+        "output"
+    };
+    let codec = codec.or(encoding.compression.as_deref());
+    let compression = compression(flag, codec, kaniko.compression_level.or(encoding.level))?;
+    let media_types = match (nonempty(kaniko.image_format.as_deref()), encoding.oci_types) {
+        (Some("oci"), _) | (None, Some(true)) => MediaTypes::Oci,
+        (Some("docker"), _) | (None, Some(false)) => MediaTypes::Docker,
+        (Some(other), _) => {
+            return Err(UsageError::value(
+                "image-format",
+                Some(other),
+                "expected oci or docker",
+            ));
+        }
+        (None, None) => default_types(given.style, compression),
+    };
+    if matches!(compression, Compression::Zstd { .. }) && media_types == MediaTypes::Docker {
+        return Err(UsageError::ZstdWithDocker);
+    }
+    Ok(Format {
+        media_types,
+        compression,
+        force_compression: encoding.force_compression.unwrap_or(false),
+    })
+}
+
+/// kaniko keeps the base image's types, as far as they can describe the layers.
+fn default_types(style: Style, compression: Compression) -> MediaTypes {
+    match (style, compression) {
+        (Style::Kaniko, Compression::Gzip { .. }) => MediaTypes::Inherit,
+        _ => MediaTypes::Oci,
+    }
+}
+
+fn refuse_what_docker_cannot_hold(
+    given: Given<'_>,
+    outputs: &Outputs,
+    format: &Format,
+) -> Result<(), UsageError> {
+    let flag = match outputs
+        .files
+        .iter()
+        .any(|file| file.kind == FileOutputKind::DockerArchive)
+    {
+        false => return Ok(()),
+        true if given.flags.kaniko.tar_path.is_some() => "--tar-path",
+        true => "--output type=docker",
+    };
+    let asked_for_oci = nonempty(given.flags.kaniko.image_format.as_deref()) == Some("oci");
+    match format.compression {
+        Compression::Zstd { .. } => Err(UsageError::DockerArchive {
+            flag,
+            what: "zstd layers",
+        }),
+        _ if asked_for_oci => Err(UsageError::DockerArchive {
+            flag,
+            what: "an image with --image-format=oci",
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,30 @@
+//! What was typed: one table of flags per group, and the command line they make up.
+//!
+//! Nothing here decides anything; [`crate::convert`] gives the values their meaning.
+
+pub mod commands;
+pub mod docker;
+pub mod go;
+pub mod kaniko;
+pub mod parse;
+pub mod place;
+
+pub use commands::{Command, Doctor, Lint, Login, Logout};
+pub use docker::DockerFlags;
+pub use kaniko::KanikoFlags;
+pub use parse::{Invocation, Style, parse};
+pub use place::PlaceFlags;
+
+/// All flags of a build.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BuildFlags {
+    /// Flags that kaniko's executor has.
+    #[command(flatten)]
+    pub kaniko: KanikoFlags,
+    /// Flags that `docker build` has.
+    #[command(flatten)]
+    pub docker: DockerFlags,
+    /// Flags of our own.
+    #[command(flatten)]
+    pub place: PlaceFlags,
+}

@@ -1,0 +1,191 @@
+//! Which command line this is, by the program's name and its first argument, and its parsing.
+
+use std::ffi::OsString;
+
+use clap::{Args as _, CommandFactory, FromArgMatches, Parser};
+
+use super::{BuildFlags, Command, Login, commands::Build};
+use crate::environment::Environment;
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub enum Invocation {
+    /// A command of ours.
+    Command(Command, Style),
+    /// A command of kaniko's that is no part of this program.
+    Refused {
+        /// As typed, `executor push`.
+        name: String,
+    },
+}
+
+/// Whose customs a build's command line follows where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// kaniko's: destinations are pushed and demanded.
+    Kaniko,
+    /// docker's: names are pushed only on request.
+    Docker,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "yadokari",
+    version,
+    about,
+    max_term_width = 110,
+    args_override_self = true
+)]
+struct Yadokari {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "executor",
+    version,
+    about = "Builds an image and pushes it; takes kaniko's command line"
+)]
+#[command(
+    max_term_width = 110,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true
+)]
+struct Executor {
+    #[command(flatten)]
+    flags: BuildFlags,
+    #[command(subcommand)]
+    command: Option<ExecutorCommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ExecutorCommand {
+    /// Store credentials for a registry
+    Login(Login),
+    /// Refused under this name
+    #[command(hide = true)]
+    Push(Rest),
+    /// Refused under this name
+    #[command(hide = true)]
+    Bake(Rest),
+    /// Show the version
+    Version,
+}
+
+/// Whatever else was typed after a command that is refused by its name alone.
+#[derive(Debug, clap::Args)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<OsString>,
+}
+
+/// Parses the command line.
+///
+/// # Errors
+///
+/// What clap says of it, which includes the text of `--help` and `--version`.
+pub fn parse(environment: &Environment) -> Result<Invocation, clap::Error> {
+    match environment.program.as_str() {
+        "executor" => executor("executor", &environment.arguments),
+        "warmer" => Ok(Invocation::Refused {
+            name: "warmer".to_owned(),
+        }),
+        _ if is_bare_flag_list(&environment.arguments) => {
+            executor("yadokari", &environment.arguments)
+        }
+        _ => yadokari(&environment.arguments),
+    }
+}
+
+/// Flags without a subcommand, which mean a build as kaniko has it.
+fn is_bare_flag_list(arguments: &[OsString]) -> bool {
+    let first = arguments
+        .first()
+        .and_then(|first| first.to_str())
+        .unwrap_or_default();
+    first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&first)
+}
+
+fn yadokari(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
+    let matches = command().try_get_matches_from(with_name("yadokari", arguments))?;
+    let parsed = Yadokari::from_arg_matches(&matches)?;
+    Ok(Invocation::Command(parsed.command, Style::Docker))
+}
+
+fn executor(name: &'static str, arguments: &[OsString]) -> Result<Invocation, clap::Error> {
+    let matches = executor_command()
+        .name(name)
+        .try_get_matches_from(with_name(name, arguments))?;
+    let parsed = Executor::from_arg_matches(&matches)?;
+    let refused = |command: &str| Invocation::Refused {
+        name: format!("{name} {command}"),
+    };
+    Ok(match parsed.command {
+        None => Invocation::Command(
+            Command::Build(Box::new(Build {
+                path: None,
+                flags: parsed.flags,
+            })),
+            Style::Kaniko,
+        ),
+        Some(ExecutorCommand::Login(login)) => {
+            Invocation::Command(Command::Login(login), Style::Kaniko)
+        }
+        Some(ExecutorCommand::Version) => Invocation::Command(Command::Version, Style::Kaniko),
+        Some(ExecutorCommand::Push(_)) => refused("push"),
+        Some(ExecutorCommand::Bake(_)) => refused("bake"),
+    })
+}
+
+fn with_name(name: &str, arguments: &[OsString]) -> Vec<OsString> {
+    std::iter::once(OsString::from(name))
+        .chain(arguments.iter().cloned())
+        .collect()
+}
+
+/// The definition of `yadokari`'s command line.
+pub fn command() -> clap::Command {
+    let command = Yadokari::command();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, lenient_booleans)
+    })
+}
+
+/// The definition of kaniko's command line.
+pub fn executor_command() -> clap::Command {
+    lenient_booleans(Executor::command())
+}
+
+/// Names of all flags of a build.
+pub fn build_flag_names() -> Vec<String> {
+    let command = BuildFlags::augment_args(clap::Command::new("build"));
+    command
+        .get_arguments()
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect()
+}
+
+/// Lets `--flag`, `--flag=true` and `--flag=false` all work, but not `--flag true`, as Go's flags do; and lets the last of
+/// several equal flags win.
+fn lenient_booleans(command: clap::Command) -> clap::Command {
+    let is_boolean = |argument: &clap::Arg| {
+        argument
+            .get_value_names()
+            .is_some_and(|names| names.iter().any(|name| name.as_str().starts_with("BOOL")))
+    };
+    command.args_override_self(true).mut_args(move |argument| {
+        if is_boolean(&argument) {
+            argument
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+        } else {
+            argument
+        }
+    })
+}

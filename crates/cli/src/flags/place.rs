@@ -1,0 +1,57 @@
+//! Flags of our own: where the build keeps its state and how it isolates and looks at its steps.
+
+use std::path::PathBuf;
+
+/// Flags that neither docker nor kaniko has.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Options of yadokari")]
+pub struct PlaceFlags {
+    /// Directory for root filesystems, spooled layers and journals
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// How a RUN is kept apart
+    #[arg(long, value_name = "MODE", value_enum, default_value_t)]
+    pub isolation: IsolationFlag,
+    /// How changes are found
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t)]
+    pub snapshot: SnapshotFlag,
+    /// Whose rules decide where builders differ
+    #[arg(long, value_name = "BUILDER", value_enum, default_value_t)]
+    pub compat: CompatFlag,
+}
+
+/// Values of `--isolation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum IsolationFlag {
+    /// The best that works here
+    #[default]
+    Auto,
+    /// Mount, pid, ipc and uts namespaces
+    Namespaces,
+    /// The stage's root is renamed into / while a RUN lasts
+    Rootswap,
+    /// Only another root directory
+    Chroot,
+}
+
+/// Values of `--snapshot`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum SnapshotFlag {
+    /// The cheapest that works here
+    #[default]
+    Auto,
+    /// An overlay mount collects the changes
+    Overlay,
+    /// A walk compares every file's status
+    Scan,
+}
+
+/// Values of `--compat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum CompatFlag {
+    /// BuildKit's
+    #[default]
+    Buildkit,
+    /// kaniko's for the owner of copies and for VOLUME
+    Kaniko,
+}

@@ -1,0 +1,66 @@
+//! The executable itself: names, streams and exit codes.
+
+use std::os::unix::fs::symlink;
+use std::process::{Command, Output};
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn yadokari(arguments: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_yadokari"), arguments)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_goes_to_standard_output() {
+    let output = yadokari(&["--help"]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("build") && output.stderr.is_empty());
+}
+
+#[test]
+fn unusable_arguments_end_with_status_two() {
+    for arguments in [
+        &["--no-such-flag"][..],
+        &["build", "--network=moon"],
+        &["--dockerfile=x"],
+        &["nonsense"],
+    ] {
+        let output = yadokari(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).starts_with("error: ") && output.stdout.is_empty(),
+            "{arguments:?}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn the_name_of_the_program_chooses_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["executor", "warmer"] {
+        symlink(env!("CARGO_BIN_EXE_yadokari"), directory.path().join(name)).unwrap();
+    }
+    let program = |name: &str| directory.path().join(name).display().to_string();
+    let output = run(&program("executor"), &["version"]);
+    assert!(text(&output.stdout).starts_with("yadokari "), "{output:?}");
+    let output = run(&program("warmer"), &["--image=busybox"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("`warmer` is not part of yadokari"),
+        "{output:?}"
+    );
+    let output = run(&program("executor"), &["push", "a.tar", "--destination=x"]);
+    assert!(
+        text(&output.stderr).contains("`executor push` is not part of yadokari"),
+        "{output:?}"
+    );
+}

@@ -1,0 +1,284 @@
+//! What a build looks like while it runs.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use insta::assert_snapshot;
+use yadokari::console::Console;
+use yadokari::convert::{ConsoleSettings, LogFormat, Verbosity};
+use yadokari_build::Clock;
+use yadokari_build::{Event, Events, Expectation, Outcome, PlannedStep, StepId};
+use yadokari_image::Digest;
+use yadokari_sandbox::Stream;
+
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+    }
+}
+
+const SETTINGS: ConsoleSettings = ConsoleSettings {
+    format: LogFormat::Text,
+    color: false,
+    timestamp: false,
+    verbosity: Verbosity::Info,
+    quiet: false,
+    sections: false,
+};
+
+fn step(stage: usize, step: usize) -> StepId {
+    StepId { stage, step }
+}
+
+fn planned(id: StepId, stage: &str, title: &str, expectation: Expectation) -> PlannedStep {
+    PlannedStep {
+        id,
+        stage: stage.to_owned(),
+        title: title.to_owned(),
+        span: None,
+        expectation,
+    }
+}
+
+/// Two stages, one cached, with output of both streams and a transfer.
+fn build(console: &Console) {
+    let finished = |id, outcome, millis| {
+        console.on(Event::Finished {
+            step: id,
+            outcome,
+            took: Duration::from_millis(millis),
+        });
+    };
+    console.on(Event::Planned {
+        steps: &[
+            planned(step(0, 0), "build", "FROM debian", Expectation::Cached),
+            planned(
+                step(0, 1),
+                "build",
+                "RUN apt-get install",
+                Expectation::Cached,
+            ),
+            planned(step(1, 0), "stage-1", "FROM busybox", Expectation::Metadata),
+            planned(step(1, 1), "stage-1", "RUN echo\n  hi", Expectation::Run),
+            planned(step(1, 2), "stage-1", "CMD [\"sh\"]", Expectation::Metadata),
+        ],
+    });
+    console.on(Event::TransferStarted {
+        id: 1,
+        label: "pulling busybox sha256:0123",
+        total: 2_200_000,
+    });
+    console.on(Event::TransferFinished { id: 1 });
+    for (id, outcome, millis) in [
+        (step(0, 0), Outcome::Cached, 0),
+        (step(0, 1), Outcome::Cached, 10),
+        (step(1, 0), Outcome::Metadata, 0),
+    ] {
+        console.on(Event::Started(id));
+        finished(id, outcome, millis);
+    }
+    console.on(Event::Started(step(1, 1)));
+    console.on(Event::Output {
+        step: step(1, 1),
+        stream: Stream::Stdout,
+        bytes: b"hi\nthe",
+    });
+    console.on(Event::Output {
+        step: step(1, 1),
+        stream: Stream::Stderr,
+        bytes: b"\x1b[31mtrouble\x1b[0m\n",
+    });
+    finished(step(1, 1), Outcome::Ran { changes: 2048 }, 3210);
+    console.on(Event::Started(step(1, 2)));
+    finished(step(1, 2), Outcome::Metadata, 0);
+    console.on(Event::Published {
+        place: "r.example/a:1",
+        digest: Digest::of(b""),
+    });
+    console.summary(Duration::from_millis(4500));
+}
+
+fn shown(settings: ConsoleSettings, happen: impl Fn(&Console)) -> String {
+    let paper = Paper::default();
+    let console = Console::new(settings, Arc::new(Stopped), Box::new(paper.clone()));
+    happen(&console);
+    let bytes = paper.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn plain_lines() {
+    assert_snapshot!(shown(SETTINGS, build), @r##"
+    pulling busybox sha256:0123 (2.2 MB)
+    [build 1/2] CACHED FROM debian
+    [build 2/2] CACHED RUN apt-get install
+    [stage-1 1/3] FROM busybox
+    [stage-1 2/3] RUN echo hi
+    [stage-1 2/3] hi
+    [stage-1 2/3] trouble
+    [stage-1 2/3] the
+    [stage-1 2/3] done in 3.2s, 2.0 kB of changes
+    [stage-1 3/3] CMD ["sh"]
+
+    Built in 4.5s: 1 step ran, 2 from the cache
+      CACHED  [build 1/2] FROM debian
+      CACHED  [build 2/2] RUN apt-get install
+        3.2s  [stage-1 2/3] RUN echo hi
+      published r.example/a:1
+      digest    sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    "##);
+}
+
+#[test]
+fn sections_of_gitlab() {
+    let text = shown(
+        ConsoleSettings {
+            sections: true,
+            ..SETTINGS
+        },
+        build,
+    );
+    assert_snapshot!(text.replace('\u{1b}', "ESC").replace('\r', "CR"), @r##"
+    pulling busybox sha256:0123 (2.2 MB)
+    [build 1/2] CACHED FROM debian
+    [build 2/2] CACHED RUN apt-get install
+    [stage-1 1/3] FROM busybox
+    ESC[0Ksection_start:1700000000:step_1_1CRESC[0K[stage-1 2/3] RUN echo hi
+    hi
+    trouble
+    the
+    [stage-1 2/3] done in 3.2s, 2.0 kB of changes
+    ESC[0Ksection_end:1700000000:step_1_1CRESC[0K
+    [stage-1 3/3] CMD ["sh"]
+
+    Built in 4.5s: 1 step ran, 2 from the cache
+      CACHED  [build 1/2] FROM debian
+      CACHED  [build 2/2] RUN apt-get install
+        3.2s  [stage-1 2/3] RUN echo hi
+      published r.example/a:1
+      digest    sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    "##);
+}
+
+#[test]
+fn json_lines() {
+    let text = shown(
+        ConsoleSettings {
+            format: LogFormat::Json,
+            ..SETTINGS
+        },
+        build,
+    );
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            value["time"].is_string() && value["level"].is_string() && value["event"].is_string(),
+            "{line}"
+        );
+    }
+    assert_snapshot!(text, @r##"
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"planned","steps":[{"stage":"build","step":0,"title":"FROM debian","line":null,"expected":"cached"},{"stage":"build","step":1,"title":"RUN apt-get install","line":null,"expected":"cached"},{"stage":"stage-1","step":0,"title":"FROM busybox","line":null,"expected":"metadata"},{"stage":"stage-1","step":1,"title":"RUN echo\n  hi","line":null,"expected":"run"},{"stage":"stage-1","step":2,"title":"CMD [\"sh\"]","line":null,"expected":"metadata"}]}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"transfer-started","id":1,"label":"pulling busybox sha256:0123","bytes":2200000}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"transfer-finished","id":1}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[build 1/2]","title":"FROM debian"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"cached","seconds":0.0,"step":"[build 1/2]","title":"FROM debian"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[build 2/2]","title":"RUN apt-get install"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"cached","seconds":0.01,"step":"[build 2/2]","title":"RUN apt-get install"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[stage-1 1/3]","title":"FROM busybox"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"metadata","seconds":0.0,"step":"[stage-1 1/3]","title":"FROM busybox"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[stage-1 2/3]","title":"RUN echo hi"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"output","stream":"stdout","line":"hi","step":"[stage-1 2/3]","title":"RUN echo hi"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"output","stream":"stderr","line":"trouble","step":"[stage-1 2/3]","title":"RUN echo hi"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"output","line":"the","step":"[stage-1 2/3]","title":"RUN echo hi"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"ran","seconds":3.21,"changes":2048,"step":"[stage-1 2/3]","title":"RUN echo hi"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[stage-1 3/3]","title":"CMD [\"sh\"]"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"metadata","seconds":0.0,"step":"[stage-1 3/3]","title":"CMD [\"sh\"]"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"published","place":"r.example/a:1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"built","seconds":4.5}
+    "##);
+}
+
+#[test]
+fn quiet_shows_warnings_and_the_end_of_a_failing_steps_output() {
+    let text = shown(
+        ConsoleSettings {
+            quiet: true,
+            ..SETTINGS
+        },
+        |console| {
+            build(console);
+            console.notice("look");
+            console.on(Event::Output {
+                step: step(1, 1),
+                stream: Stream::Stdout,
+                bytes: b"last words\n",
+            });
+            console.on(Event::Failed(step(1, 1)));
+        },
+    );
+    assert_snapshot!(text, @r##"
+    warning: look
+    [stage-1 2/3] RUN echo hi
+    [stage-1 2/3] hi
+    [stage-1 2/3] trouble
+    [stage-1 2/3] the
+    [stage-1 2/3] last words
+    "##);
+}
+
+#[test]
+fn a_build_that_only_reads_the_cache_says_that_nothing_ran() {
+    let text = shown(SETTINGS, |console| {
+        console.on(Event::Planned {
+            steps: &[planned(
+                step(0, 1),
+                "stage-0",
+                "RUN make",
+                Expectation::Cached,
+            )],
+        });
+        console.on(Event::Finished {
+            step: step(0, 1),
+            outcome: Outcome::Cached,
+            took: Duration::ZERO,
+        });
+        console.summary(Duration::from_millis(300));
+    });
+    assert!(
+        text.contains("[stage-0 2/1] CACHED RUN make") && text.contains("nothing ran"),
+        "{text}"
+    );
+}
+
+#[test]
+fn timestamps_stand_before_every_line() {
+    let text = shown(
+        ConsoleSettings {
+            timestamp: true,
+            ..SETTINGS
+        },
+        build,
+    );
+    assert!(
+        text.lines()
+            .all(|line| line.starts_with("2023-11-14T22:13:20.000Z")),
+        "{text}"
+    );
+}

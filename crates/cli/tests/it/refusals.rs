@@ -1,0 +1,203 @@
+//! Command lines that cannot be used, and what is said of them.
+
+use insta::assert_snapshot;
+use yadokari::flags::parse;
+use yadokari::report::{Failure, UNUSABLE};
+
+use crate::given::{environment, try_job};
+
+fn refusal(program: &str, arguments: &[&str]) -> String {
+    match try_job(program, arguments, &[]) {
+        Ok(_) => panic!("{arguments:?} is accepted"),
+        Err(error) => {
+            let failure = Failure::from(&error);
+            assert_eq!(failure.code, UNUSABLE);
+            failure.render(false)
+        }
+    }
+}
+
+#[test]
+fn kanikos_refused_combinations() {
+    let combinations: &[&[&str]] = &[
+        &[],
+        &[
+            "-d",
+            "r.example/a",
+            "--compression=zstd",
+            "--image-format=docker",
+        ],
+        &["--no-push", "--tar-path=a", "--image-format=oci"],
+        &["--no-push", "--tar-path=a", "--compression=zstd"],
+        &["--no-push", "--cache"],
+        &["--no-push", "--image-name-with-digest-file=a"],
+        &["--no-push", "--image-name-tag-with-digest-file=a"],
+        &["--no-push", "--materialize"],
+    ];
+    let told: Vec<_> = combinations
+        .iter()
+        .map(|flags| format!("{flags:?}\n{}", refusal("executor", flags)))
+        .collect();
+    assert_snapshot!(told.join("\n"), @r##"
+    []
+    error: no --destination is given, and no --no-push
+    hint: name a place with --destination REGISTRY/REPOSITORY:TAG, or add --no-push
+
+    ["-d", "r.example/a", "--compression=zstd", "--image-format=docker"]
+    error: zstd layers cannot be described by docker's media types
+    hint: use --image-format=oci, or --compression=gzip
+
+    ["--no-push", "--tar-path=a", "--image-format=oci"]
+    error: a docker archive (--tar-path) cannot hold an image with --image-format=oci
+    hint: write an OCI layout with --oci-layout-path, or leave these options out
+
+    ["--no-push", "--tar-path=a", "--compression=zstd"]
+    error: a docker archive (--tar-path) cannot hold zstd layers
+    hint: write an OCI layout with --oci-layout-path, or leave these options out
+
+    ["--no-push", "--cache"]
+    error: --cache with --no-push needs --cache-repo
+    hint: name a repository with --cache-repo, or a directory with --cache-repo oci:DIR
+
+    ["--no-push", "--image-name-with-digest-file=a"]
+    error: --image-name-with-digest-file needs a --destination
+
+    ["--no-push", "--image-name-tag-with-digest-file=a"]
+    error: --image-name-tag-with-digest-file needs a --destination
+
+    ["--no-push", "--materialize"]
+    error: --materialize cannot be done: images are never unpacked into this container
+    hint: use `--output type=local,dest=DIR`
+    "##);
+}
+
+#[test]
+fn values_that_mean_nothing() {
+    let lines: &[&[&str]] = &[
+        &["--destination=UPPER"],
+        &["--cache-repo=a b"],
+        &["--compression=lzma"],
+        &["--compression-level=10"],
+        &["--custom-platform=a/b/c/d/e"],
+        &["--credential-helpers=vault"],
+        &["--git=depth=many"],
+        &["--git=tag=1"],
+        &["--image-format=tarball"],
+        &["--log-format=xml"],
+        &["--registry-client-cert=h=cert"],
+        &["--registry-map=nonsense"],
+        &["--secret=src=x"],
+        &["--secret=id=a,mode=1"],
+        &["--secret=id=a,env=UNSET_VARIABLE"],
+        &["--verbosity=loud"],
+    ];
+    let told: Vec<_> = lines
+        .iter()
+        .map(|flags| refusal("executor", &[&["--no-push"], *flags].concat()))
+        .collect();
+    assert_snapshot!(told.join(""), @r##"
+    error: --destination: `UPPER` is no image reference
+      cause: invalid reference format: repository name (library/UPPER) must be lowercase
+    error: --cache-repo: `a b` is no image reference
+      cause: invalid reference format
+    error: --compression: `lzma`: expected gzip, zstd or uncompressed
+    error: --compression: `level 10`: gzip has the levels 1 to 9
+    error: --custom-platform: `a/b/c/d/e`: "a/b/c/d/e": cannot parse platform specifier: invalid argument
+    error: --credential-helpers: `vault`: expected one of env, google, ecr, acr, gitlab
+    error: --git: `depth=many`: depth is a number
+    error: --git: `tag=1`: expected branch=, single-branch=, depth=, recurse-submodules= or insecure-skip-tls=
+    error: --image-format: `tarball`: expected oci or docker
+    error: --log-format: `xml`: expected text, color or json
+    error: --registry-client-cert: `cert`: expected HOST=CERTIFICATE,KEY
+    error: --registry-map: `nonsense`: expected OLD=NEW, several separated by `;`
+    error: --secret: `src=x`: id= is missing
+    error: --secret: `id=a,mode=1`: `mode` is not one of id, src, env, type
+    error: --secret: the variable UNSET_VARIABLE is not set
+    error: --verbosity: `loud`: expected trace, debug, info, warn, error, fatal or panic
+    "##);
+}
+
+#[test]
+fn what_docker_could_and_we_do_not() {
+    let lines: &[&[&str]] = &[
+        &["--load"],
+        &["--push"],
+        &["--provenance=true"],
+        &["--sbom"],
+        &["--call=outline"],
+        &["--add-host=a:host-gateway"],
+        &["--add-host=a"],
+        &["--ulimit=nofile"],
+        &["--network=bridge"],
+        &["--allow=device"],
+        &["--progress=tty"],
+        &["--ssh=default"],
+        &["--build-context=a"],
+        &["--annotation=index:a=1", "--no-push"],
+        &["--cache-to=type=gha"],
+        &["--cache-to=type=inline"],
+        &[
+            "--cache-from=type=registry,ref=r.example/a",
+            "--cache-to=type=registry,ref=r.example/b",
+        ],
+        &["--output=type=oci,dest=a,compression=estargz"],
+        &["--output=type=oci,dest=a,attestation-prefix=x"],
+        &[
+            "--output=type=oci,dest=a,compression=zstd",
+            "--output=type=oci,dest=b,compression=gzip",
+        ],
+        &["--context=a", "b"],
+    ];
+    let told: Vec<_> = lines
+        .iter()
+        .map(|flags| refusal("yadokari", &[&["build"], *flags].concat()))
+        .collect();
+    assert_snapshot!(told.join(""), @r##"
+    error: --load cannot be done: there is no daemon to load the image into
+    hint: use `-o type=docker,dest=- | docker load`
+    error: --push needs a name: --tag or --destination
+    error: --provenance cannot be done: attestations are not made
+    hint: leave it out, or set it to false
+    error: --sbom cannot be done: attestations are not made
+    hint: leave it out, or set it to false
+    error: --call: `outline`: expected build or check
+    error: --add-host: `a:host-gateway`: there is no gateway to a host: RUN has the executor's own network
+    error: --add-host: `a`: expected HOST:IP
+    error: --ulimit: `nofile`: expected NAME=SOFT[:HARD]
+    error: --network: `bridge`: expected default, host or none
+    error: --allow: `device`: expected network.host or security.insecure
+    error: --progress: `tty`: expected auto, plain, quiet or rawjson
+    error: --ssh: the variable SSH_AUTH_SOCK is not set
+    error: --build-context: `a`: expected NAME=VALUE
+    error: annotation `a` is for an index, and indexes are written without annotations
+    error: --cache-to: `type=gha`: caches of type gha are not known: use type=registry or type=local
+    error: --cache-to: `type=inline`: caches of type inline are not known: use type=registry or type=local
+    error: cache `type=registry,ref=r.example/a` and --cache-to `type=registry,ref=r.example/b` (one cache is used) contradict each other
+    error: --output: `estargz`: expected gzip, zstd or uncompressed
+    error: --output: `type=oci,dest=a,attestation-prefix=x`: `attestation-prefix` is not known here
+    error: compression= of one --output and that of another (a build makes one image) contradict each other
+    error: --context `a` and `b` contradict each other
+    "##);
+}
+
+#[test]
+fn what_clap_refuses_ends_with_status_two() {
+    for arguments in [
+        &["--no-such-flag"][..],
+        &["--cache=maybe"],
+        &["--cache-ttl=5"],
+        &["--push-retry=-1"],
+        &["--annotation=a"],
+        &["--registry-certificate=a"],
+        &["--isolation=vm"],
+        &["--no-push", "true"],
+        &["extra"],
+    ] {
+        let error = parse(&environment("executor", arguments, &[]))
+            .expect_err(&format!("{arguments:?} is accepted"));
+        assert!(
+            error.use_stderr() && error.exit_code() == 2,
+            "{arguments:?}: {error}"
+        );
+    }
+}

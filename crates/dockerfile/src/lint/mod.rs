@@ -1,0 +1,148 @@
+//! Build checks: the rules, their messages, and which of them are on.
+//!
+//! Parsing emits what it alone can decide. For the rest, [`Lint`] has a constructor per rule that makes the
+//! message, and [`predicate`] the decisions that are more than a comparison.
+
+mod check;
+pub mod predicate;
+mod rules;
+
+pub use check::CheckOptions;
+pub(crate) use check::parse_bool;
+pub use rules::{Lint, Rule};
+
+use crate::span::Span;
+
+/// A check that fired somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The rule.
+    pub rule: Rule,
+    /// What to tell the user.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// Whether a comment above the instruction turns the rule on.
+    enabled_here: bool,
+}
+
+impl Warning {
+    /// Makes a warning that no comment influences.
+    pub fn new(lint: Lint, span: Span) -> Self {
+        Self {
+            rule: lint.rule,
+            message: lint.message,
+            span,
+            enabled_here: false,
+        }
+    }
+
+    /// Makes a warning, unless the options of comments above turn its rule off.
+    pub fn local(lint: Lint, span: Span, check: &CheckOptions) -> Option<Self> {
+        if check.skips(lint.rule) {
+            return None;
+        }
+        let enabled_here = check.enables(lint.rule);
+        Some(Self {
+            enabled_here,
+            ..Self::new(lint, span)
+        })
+    }
+}
+
+impl std::fmt::Display for Warning {
+    /// `Rule: message (line N)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {} (line {})",
+            self.rule, self.message, self.span.first_line
+        )
+    }
+}
+
+/// Checks fired in a build that treats them as errors.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("lint violation found for rules: {}", .0.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", "))]
+pub struct Violations(pub Vec<Rule>);
+
+impl CheckOptions {
+    /// Keeps the warnings whose rules are on.
+    pub fn filter(&self, warnings: impl IntoIterator<Item = Warning>) -> Vec<Warning> {
+        warnings
+            .into_iter()
+            .filter(|warning| self.keeps(warning))
+            .collect()
+    }
+
+    /// Says whether a warning is shown.
+    pub fn keeps(&self, warning: &Warning) -> bool {
+        if warning.rule.is_experimental() {
+            return warning.enabled_here || self.enables(warning.rule);
+        }
+        !self.skips(warning.rule)
+    }
+
+    /// Turns warnings (already filtered) into an error, if the options ask for that.
+    ///
+    /// # Errors
+    ///
+    /// If there are warnings and they count as errors.
+    pub fn verdict(&self, warnings: &[Warning]) -> Result<(), Violations> {
+        let mut rules = Vec::new();
+        for warning in warnings {
+            if !rules.contains(&warning.rule) {
+                rules.push(warning.rule);
+            }
+        }
+        if self.error && !rules.is_empty() {
+            Err(Violations(rules))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_decide_what_is_shown_and_what_fails() {
+        let options = CheckOptions::parse("skip=StageNameCasing;error=true").unwrap();
+        let warnings = [
+            Lint::stage_name_casing("A"),
+            Lint::maintainer_deprecated(),
+            Lint::invalid_definition_description("ARG", "x"),
+        ]
+        .map(|lint| Warning::new(lint, Span::line(3)));
+        let kept = options.filter(warnings);
+        assert_eq!(
+            kept.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 3)"
+            ]
+        );
+        assert_eq!(
+            options.verdict(&kept).unwrap_err().to_string(),
+            "lint violation found for rules: MaintainerDeprecated"
+        );
+        assert!(CheckOptions::default().verdict(&kept).is_ok());
+    }
+
+    #[test]
+    fn a_comment_turns_rules_off_and_on() {
+        let here = CheckOptions::parse("skip=StageNameCasing;experimental=all").unwrap();
+        assert_eq!(
+            Warning::local(Lint::stage_name_casing("A"), Span::line(1), &here),
+            None
+        );
+        let warning = Warning::local(
+            Lint::invalid_definition_description("ARG", "x"),
+            Span::line(1),
+            &here,
+        )
+        .unwrap();
+        assert!(CheckOptions::default().keeps(&warning));
+    }
+}

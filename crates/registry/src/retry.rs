@@ -1,0 +1,153 @@
+//! When to try again, and how long to wait before that.
+
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::{RegistryError, date};
+
+/// How often and how fast failed requests are repeated.
+///
+/// Only what may pass is repeated: too many requests, a server error, a connection
+/// that broke. The wait is a random part of a limit that doubles each time, or what
+/// the registry asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in all, at least one.
+    pub attempts: u32,
+    /// The limit of the first wait.
+    pub base_delay: Duration,
+    /// The limit of every wait.
+    pub max_delay: Duration,
+    /// The longest wait that a registry may ask for; if it asks for more, the request fails at once.
+    pub max_retry_after: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            base_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(20),
+            max_retry_after: Duration::from_secs(120),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// No second try.
+    #[must_use]
+    pub fn once() -> Self {
+        Self {
+            attempts: 1,
+            ..Self::default()
+        }
+    }
+
+    /// As many tries as by default, with waits of a few milliseconds, for tests.
+    #[must_use]
+    pub fn fast() -> Self {
+        Self {
+            base_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(5),
+            ..Self::default()
+        }
+    }
+
+    /// How long to wait after the failed try number `attempt` (from 1); `None` gives up.
+    pub(crate) fn delay(&self, attempt: u32, error: &RegistryError) -> Option<Duration> {
+        if attempt >= self.attempts.max(1) || !error.is_retryable() {
+            return None;
+        }
+        match error.retry_after() {
+            Some(asked) => (asked <= self.max_retry_after).then_some(asked),
+            None => Some(self.backoff(attempt)),
+        }
+    }
+
+    fn backoff(&self, attempt: u32) -> Duration {
+        let limit = self
+            .base_delay
+            .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX))
+            .min(self.max_delay);
+        limit.mul_f64(random_fraction())
+    }
+
+    /// Runs `attempt` until it succeeds or its error is final.
+    pub(crate) async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        let mut number = 1;
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(delay) = self.delay(number, &error) else {
+                return Err(error);
+            };
+            tracing::warn!(%error, attempt = number, ?delay, "trying again");
+            tokio::time::sleep(delay).await;
+            number += 1;
+        }
+    }
+}
+
+/// A number from 0 to 1. Only waits depend on it, so the standard library's hash seed will do.
+fn random_fraction() -> f64 {
+    let random = std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish();
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// What `Retry-After` asks for, in seconds or as a date measured by the registry's own clock.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let asked = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = asked.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = date::parse(asked)?;
+    let now = date::parse(text(DATE)?)?;
+    Some(Duration::from_secs(u64::try_from(until - now).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(retry_after: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, retry_after.parse().unwrap());
+        headers.insert(DATE, "Wed, 21 Oct 2015 07:28:00 GMT".parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let cases = [
+            ("7", Some(7)),
+            ("Wed, 21 Oct 2015 07:28:30 GMT", Some(30)),
+            ("Wed, 21 Oct 2015 07:27:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+        ];
+        for (text, expected) in cases {
+            let found = super::retry_after(&headers(text));
+            assert_eq!(found, expected.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_wait_grows_and_has_a_limit() {
+        let policy = RetryPolicy::default();
+        for attempt in [1, 2, 3, 30, 40, u32::MAX] {
+            assert!(policy.backoff(attempt) <= policy.max_delay);
+        }
+        assert!(policy.backoff(1) <= policy.base_delay);
+    }
+}

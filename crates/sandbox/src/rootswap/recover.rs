@@ -1,0 +1,125 @@
+//! Undoes the swap of a helper that was killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use crate::error::{Fault, RunError};
+use crate::reap::{self, Process};
+use crate::rootswap::journal::{Journal, Record};
+use crate::rootswap::swap::{Swap, journal_path};
+use crate::rootswap::graft::{self, StubsKnown};
+use crate::rootswap::area;
+
+/// What [`recover`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// No swap was cut off.
+    Nothing,
+    /// A swap was undone; the container's root is as it was.
+    Restored {
+        /// The root that had been swapped in. What its command left in it is incomplete.
+        stage: PathBuf,
+    },
+}
+
+/// Why a swap that was cut off is not undone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The swap is in use by a running process.
+    #[error("a command is running with its root in place of this container's (process {pid})")]
+    Running {
+        /// The helper that runs it.
+        pid: i32,
+    },
+    /// Something could not be moved back. It may be tried again.
+    #[error("cannot undo the swap of a killed run: {0}")]
+    Restore(#[from] Fault),
+}
+
+impl From<RecoverError> for RunError {
+    fn from(error: RecoverError) -> Self {
+        match error {
+            RecoverError::Restore(fault) => Self::Restore(fault),
+            RecoverError::Running { pid } => Self::SwapInProgress { journal: PathBuf::from(format!("/proc/{pid}")) },
+        }
+    }
+}
+
+/// Undoes the swap that a killed helper left in `state_dir`, if there is one.
+///
+/// To be called at the start of every build, before anything else is looked up in
+/// `/`. Processes of the interrupted command are killed. A helper that still runs
+/// is given five seconds to end by itself, since it restores when its caller dies.
+pub fn recover(state_dir: &Path) -> Result<Recovered, RecoverError> {
+    let area = area(state_dir);
+    let path = journal_path(&area);
+    let Some(first) = Journal::reopen(&path)? else { return Ok(Recovered::Nothing) };
+    let Some(Record::Begin { helper, .. }) = first.records().first().cloned() else {
+        first.finish()?;
+        return Ok(Recovered::Nothing);
+    };
+    wait_for(helper)?;
+    let Some(journal) = Journal::reopen(&path)? else { return Ok(Recovered::Nothing) };
+    let Some(mut swap) = Swap::resume(&area, journal) else { return Ok(Recovered::Nothing) };
+    kill_strays(&swap, state_dir, helper.1);
+    undo(&mut swap)?;
+    let stage = swap.stage.clone();
+    swap.journal.finish()?;
+    Ok(Recovered::Restored { stage })
+}
+
+/// Moves everything back, from whatever point the swap was cut off at.
+pub(crate) fn undo(swap: &mut Swap) -> Result<(), Fault> {
+    if !swap.journal.is_back() {
+        graft::take_out(swap, StubsKnown::ToJournal)?;
+    }
+    swap.swap_back()
+}
+
+fn wait_for((pid, started): (i32, u64)) -> Result<(), RecoverError> {
+    for _ in 0..PATIENCE {
+        let same = reap::process(pid).is_some_and(|process| process.started == started && process.is_running());
+        if !same || pid == getpid().as_raw_nonzero().get() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(RecoverError::Running { pid })
+}
+
+/// Kills the processes of the interrupted command: younger than its helper, and executing something of the
+/// stage. What belongs to the container executes a file that was moved aside.
+fn kill_strays(swap: &Swap, state_dir: &Path, helper_started: u64) {
+    if swap.live != Path::new("/") || swap.journal.is_back() {
+        return;
+    }
+    let processes = reap::processes();
+    let own = line_of_descent(&processes);
+    for process in processes.iter().filter(|process| process.started >= helper_started) {
+        let executable = fs::read_link(format!("/proc/{}/exe", process.pid));
+        let strays = executable.is_ok_and(|path| !path.starts_with(state_dir));
+        if let Some(pid) = Pid::from_raw(process.pid).filter(|_| strays && !own.contains(&process.pid)) {
+            // One that has ended meanwhile is what is wanted.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// This process and its ancestors.
+fn line_of_descent(processes: &[Process]) -> Vec<i32> {
+    let mut line = vec![getpid().as_raw_nonzero().get()];
+    while let Some(process) = processes.iter().find(|process| line.last() == Some(&process.pid)) {
+        if process.parent == 0 || line.contains(&process.parent) {
+            break;
+        }
+        line.push(process.parent);
+    }
+    line
+}
+
+/// Ten milliseconds each.
+const PATIENCE: u32 = 500;

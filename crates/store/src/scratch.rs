@@ -1,0 +1,224 @@
+//! Temporary files that vanish with their owner.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+use crate::error::{At, StoreError};
+
+/// How every temporary file of a spool begins.
+const PREFIX: &str = "tmp-";
+
+/// A temporary file that is unlinked when it is dropped.
+///
+/// It is locked while it lives, so that another process opening the same spool can
+/// tell it from the leftover of a killed one.
+#[derive(Debug)]
+pub struct ScratchFile {
+    file: File,
+    path: TempPath,
+}
+
+impl ScratchFile {
+    pub(crate) fn new(directory: &Path) -> Result<Self, StoreError> {
+        loop {
+            let (file, path) = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .rand_bytes(12)
+                .tempfile_in(directory)
+                .at("create a file in", directory)?
+                .into_parts();
+            file.lock_shared().at("lock", &path)?;
+            // Between creation and lock a sweeping process may have taken it for abandoned.
+            if path.try_exists().at("examine", &path)? {
+                return Ok(Self { file, path });
+            }
+        }
+    }
+
+    /// Where the file lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file once more, for reading from its start with a position of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub fn reopen(&self) -> Result<File, StoreError> {
+        File::open(&self.path).at("open", &self.path)
+    }
+
+    /// Renames the file to its final place, replacing what is there.
+    pub(crate) fn rename_to(self, target: &Path) -> Result<(), StoreError> {
+        let Self { file, path } = self;
+        // Temporary files are born 0600; what they become is an ordinary file.
+        file.set_permissions(ordinary_mode())
+            .at("change the mode of", &path)?;
+        path.persist(target)
+            .map_err(|error| StoreError::io("rename a file to", target, error.error))
+    }
+
+    pub(crate) fn name(&self, error: io::Error) -> io::Error {
+        let text = format!("cannot write {}: {error}", self.path.display());
+        io::Error::new(error.kind(), text)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn replace_file(&mut self, file: File) {
+        self.file = file;
+    }
+}
+
+impl Read for ScratchFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Write for ScratchFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for ScratchFile {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.file.seek(position)
+    }
+}
+
+/// Removes the temporary files whose owners are gone.
+pub(crate) fn remove_abandoned(directory: &Path) -> Result<(), StoreError> {
+    for entry in fs::read_dir(directory).at("list", directory)? {
+        let entry = entry.at("list", directory)?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes())
+        {
+            remove_if_abandoned(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_abandoned(path: &Path) -> Result<(), StoreError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("open", path, error)),
+    };
+    if file.try_lock().is_err() {
+        return Ok(());
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ordinary_mode() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}
+
+/// Replaces a file by new content, so that a reader sees the old or the new, never half.
+///
+/// The directory must exist. The mode becomes 0644.
+///
+/// # Errors
+///
+/// If the content cannot be written beside its place or not be renamed there.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let mut file = ScratchFile::new(&directory)?;
+    let written = file.write_all(bytes);
+    written.at("write", path)?;
+    file.rename_to(path)
+}
+
+/// Appends one line to a file, which is made if it is missing.
+///
+/// The line and its end go out in one write under a lock, so that several processes
+/// can append to the same file.
+///
+/// # Errors
+///
+/// If the file cannot be opened or written.
+pub fn append_line(path: &Path, line: &str) -> Result<(), StoreError> {
+    let options = File::options().create(true).append(true).clone();
+    let mut file = options.open(path).at("open", path)?;
+    file.lock().at("lock", path)?;
+    file.write_all(format!("{line}\n").as_bytes())
+        .at("write", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_of_the_dead_go_and_files_of_the_living_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let dead = directory.path().join("tmp-dead");
+        fs::write(&dead, "x").unwrap();
+        fs::write(directory.path().join("other"), "x").unwrap();
+        let living = ScratchFile::new(directory.path()).unwrap();
+        remove_abandoned(directory.path()).unwrap();
+        assert!(!dead.exists());
+        assert!(living.path().exists());
+        assert!(directory.path().join("other").exists());
+    }
+
+    #[test]
+    fn a_scratch_file_is_unlinked_when_dropped_and_can_be_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut scratch = ScratchFile::new(directory.path()).unwrap();
+        scratch.write_all(b"abc").unwrap();
+        let mut text = String::new();
+        scratch.reopen().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "abc");
+        scratch.rewind().unwrap();
+        drop(scratch);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_atomic_write_replaces_the_file_and_leaves_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("digest");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let missing = directory.path().join("no/such");
+        assert!(
+            write_atomically(&missing, b"x")
+                .unwrap_err()
+                .to_string()
+                .contains("no")
+        );
+    }
+
+    #[test]
+    fn lines_are_appended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("images");
+        append_line(&path, "{\"a\":1}").unwrap();
+        append_line(&path, "{\"b\":2}").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"b\":2}\n");
+    }
+}

@@ -1,0 +1,130 @@
+//! What other programs make of the archives and layouts written here.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
+use std::io::{Cursor, Read, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use yadokari_image::{Descriptor, Digest, Reference, media_type};
+use yadokari_store::{
+    Content, Export, Flavour, ImageBlobs, LayerBlob, Layout, Others, write_archive_file,
+};
+
+/// An image of one file, with a layer that is really a compressed archive.
+fn image() -> Export {
+    let tar = layer_tar();
+    let layer = gzip(&tar);
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "config": {"Labels": {"a": "b"}},
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&tar)]},
+    });
+    let config = config.to_string().into_bytes();
+    let described = Descriptor::of(media_type::OCI_LAYER_GZIP, &layer);
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
+        "config": Descriptor::of(media_type::OCI_CONFIG, &config), "layers": [described],
+    });
+    let open = move || Ok(Box::new(Cursor::new(layer.clone())) as Box<dyn Read + Send>);
+    let layers = vec![LayerBlob::new(described, open)];
+    let image = ImageBlobs::new(manifest.to_string().into_bytes(), config, layers).unwrap();
+    let mut export = Export::new(Content::Image(image));
+    export.names = vec![Reference::parse("yadokari-store-test/image:1").unwrap()];
+    export
+}
+
+fn layer_tar() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(5);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "hello", b"hello".as_slice())
+        .unwrap();
+    tar.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("gzip")
+        .arg("-nc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+/// Tells whether a program is there and able to work.
+fn works(program: &str, arguments: &[&str]) -> bool {
+    let output = Command::new(program).args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn written(directory: &Path, flavour: Flavour) -> String {
+    let path = directory.join("image.tar");
+    write_archive_file(&[image()], flavour, &path).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn skopeo_reads_every_form() {
+    if !works("skopeo", &["--version"]) {
+        eprintln!("skipped: this test needs skopeo");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let layout = directory.path().join("layout");
+    Layout::write(&layout, &[image()], Others::Forget).unwrap();
+    let docker = tempfile::tempdir().unwrap();
+    let sources = [
+        format!("oci:{}:1", layout.display()),
+        format!("oci-archive:{}", written(directory.path(), Flavour::Oci)),
+        format!("docker-archive:{}", written(docker.path(), Flavour::Docker)),
+    ];
+    for (number, source) in sources.iter().enumerate() {
+        let target = format!(
+            "dir:{}",
+            directory.path().join(number.to_string()).display()
+        );
+        run(
+            "skopeo",
+            &["copy", "-q", "--insecure-policy", source, &target],
+        );
+    }
+}
+
+#[test]
+fn docker_loads_the_archive_under_its_name() {
+    if !works("docker", &["version"]) {
+        eprintln!("skipped: this test needs a docker daemon");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    run(
+        "docker",
+        &[
+            "load",
+            "-q",
+            "-i",
+            &written(directory.path(), Flavour::Docker),
+        ],
+    );
+    let name = "yadokari-store-test/image:1";
+    let label = run(
+        "docker",
+        &["image", "inspect", "-f", "{{.Config.Labels.a}}", name],
+    );
+    run("docker", &["image", "rm", "-f", name]);
+    assert_eq!(label.trim(), "b");
+}

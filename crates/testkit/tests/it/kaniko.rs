@@ -1,0 +1,7 @@
+//! kaniko's command line in a container that nobody privileged.
+
+mod cache;
+mod exit;
+mod publish;
+mod root;
+mod tls;

@@ -1,0 +1,204 @@
+//! The container survives: `/` is the same after a build, however the build ended.
+
+use std::time::Duration;
+
+use yadokari_testkit::process::{Signal, wait_until};
+use yadokari_testkit::{Container, Listing, needs, skip_unless};
+
+use crate::support::job::{DEBUG, EXECUTOR, Ground, skip_without_ground};
+use crate::support::project::Project;
+
+/// Where root in a container keeps its state.
+const STATE: &str = "/.yadokari";
+
+/// A build that touches as much of its root as a build can.
+const RESTLESS: &str = r#"FROM debian:bookworm AS one
+RUN rm -rf /etc/apt /opt && mkdir /new-at-top && mv /srv /moved && echo x > /etc/passwd-too && touch /root/here /tmp/there
+RUN ln -s /new-at-top /kaniko && mkdir /busybox && echo fake > /busybox/sh && rm -rf /var/lib/dpkg
+FROM busybox
+COPY --from=one /etc/passwd-too /from-one
+RUN rm -rf /usr /home && mkdir /workspace && echo y > /workspace/file && adduser -D someone 2>/dev/null || true
+"#;
+
+/// A build that waits inside a RUN until it is stopped.
+const WAITING: &str = "FROM debian:bookworm\nRUN mkdir /half && rm -rf /etc/apt && echo ran-$((40+2))-begun && sleep 1000\n";
+
+/// A job's container that stays up, with its root as it was at the start.
+struct House<'g> {
+    container: Container<'g>,
+    before: Listing,
+    mounts: Vec<String>,
+}
+
+impl<'g> House<'g> {
+    fn new(ground: &'g Ground, project: &Project) -> Self {
+        let container = ground
+            .job(project, DEBUG)
+            .entrypoint("sleep")
+            .args(["100000"])
+            .start()
+            .unwrap();
+        let before = container.listing().unwrap().without(STATE);
+        let mounts = container.mounts().unwrap();
+        Self {
+            container,
+            before,
+            mounts,
+        }
+    }
+
+    /// Fails with the differences, if there are any.
+    fn assert_unchanged(&self, after: &str) {
+        let now = self.container.listing().unwrap().without(STATE);
+        let difference = self.before.difference(&now);
+        assert!(
+            difference.is_empty(),
+            "after {after}:\n{}",
+            difference.join("\n")
+        );
+        assert_eq!(
+            self.container.mounts().unwrap(),
+            self.mounts,
+            "mounts after {after}"
+        );
+        let tools = self
+            .container
+            .exec(&["sh", "-c", "ls /kaniko/executor && test ! -e /etc/apt"])
+            .unwrap();
+        assert_eq!(
+            (tools.status, tools.output.as_str()),
+            (0, "/kaniko/executor\n"),
+            "tools after {after}"
+        );
+        // A Debian root has thousands of files: none of a stage's root may be left in the state directory.
+        let left = self
+            .container
+            .exec(&["sh", "-c", "find /.yadokari 2>/dev/null | wc -l"])
+            .unwrap()
+            .output;
+        assert!(
+            left.trim().parse::<usize>().unwrap() < 200,
+            "{left} files in the state directory after {after}"
+        );
+    }
+
+    fn build(&self) -> i32 {
+        self.container.exec(&COMMAND).unwrap().status
+    }
+}
+
+const COMMAND: [&str; 3] = [
+    "/kaniko/executor",
+    "--context=/builds/group/project",
+    "--no-push",
+];
+
+#[test]
+fn the_root_is_the_same_after_success_failure_and_another_base() {
+    skip_without_ground!();
+    skip_unless!(needs::debian());
+    let (ground, project) = (Ground::debian(), Project::new(RESTLESS));
+    let house = House::new(&ground, &project);
+    assert_eq!(house.build(), 0);
+    house.assert_unchanged("a build");
+
+    project.write(
+        "Dockerfile",
+        &format!("{RESTLESS}RUN rm -rf /bin/ls /tmp; exit 9\n"),
+    );
+    assert_eq!(house.build(), 9);
+    house.assert_unchanged("a failing RUN");
+
+    project.write(
+        "Dockerfile",
+        "FROM busybox\nRUN test ! -e /usr/bin/apt && echo only busybox > /what\n",
+    );
+    assert_eq!(house.build(), 0, "a second build from another base");
+    house.assert_unchanged("a build from another base");
+}
+
+#[test]
+fn a_build_stopped_in_the_middle_of_a_run_puts_everything_back() {
+    skip_without_ground!();
+    skip_unless!(needs::debian());
+    let (ground, project) = (Ground::debian(), Project::new(WAITING));
+    let house = House::new(&ground, &project);
+    let mut build = house.container.spawn(&COMMAND).unwrap();
+    build
+        .wait_for("ran-42-begun", Duration::from_secs(120))
+        .unwrap();
+    assert_eq!(
+        house.container.signal(Signal::TERM, "--context=").unwrap(),
+        1
+    );
+    let ended = build.wait().unwrap();
+    assert_ne!(ended.status, 0, "{}", ended.output);
+    house.assert_unchanged("SIGTERM");
+    let processes = house.container.exec(&["ps", "-o", "comm"]).unwrap().output;
+    assert_eq!(
+        processes
+            .lines()
+            .skip(1)
+            .filter(|name| *name == "sleep")
+            .count(),
+        1,
+        "{processes}"
+    );
+
+    project.write("Dockerfile", RESTLESS);
+    assert_eq!(house.build(), 0, "a build after a stopped one");
+    house.assert_unchanged("the build after a stopped one");
+}
+
+#[test]
+fn an_executor_that_is_the_first_process_stops_as_well() {
+    skip_without_ground!();
+    skip_unless!(needs::debian());
+    let (ground, project) = (Ground::debian(), Project::new(WAITING));
+    let untouched = ground
+        .job(&project, EXECUTOR)
+        .create()
+        .unwrap()
+        .listing()
+        .unwrap();
+    let container = ground
+        .job(&project, EXECUTOR)
+        .args(&COMMAND[1..])
+        .create()
+        .unwrap();
+    let mut build = container.attach().unwrap();
+    build
+        .wait_for("ran-42-begun", Duration::from_secs(120))
+        .unwrap();
+    container.kill("TERM").unwrap();
+    let ended = build.wait().unwrap();
+    assert_ne!(ended.status, 0, "{}", ended.output);
+    let difference = untouched.difference(&container.listing().unwrap().without(STATE));
+    assert!(difference.is_empty(), "{}", difference.join("\n"));
+}
+
+#[test]
+fn a_killed_executor_leaves_the_container_as_it_was() {
+    skip_without_ground!();
+    skip_unless!(needs::debian());
+    let (ground, project) = (Ground::debian(), Project::new(WAITING));
+    let house = House::new(&ground, &project);
+    let mut build = house.container.spawn(&COMMAND).unwrap();
+    build
+        .wait_for("ran-42-begun", Duration::from_secs(120))
+        .unwrap();
+    assert_eq!(
+        house.container.signal(Signal::KILL, "--context=").unwrap(),
+        1
+    );
+    assert_eq!(build.wait().unwrap().status, 137);
+    wait_until("the root is put back", Duration::from_secs(30), || {
+        let now = house.container.listing()?.without(STATE);
+        Ok(house.before.difference(&now).is_empty())
+    })
+    .unwrap();
+
+    project.write("Dockerfile", "FROM busybox\nRUN true\n");
+    assert_eq!(house.build(), 0, "a build after a killed one");
+    house.assert_unchanged("a killed build and the next");
+}

@@ -1,0 +1,29 @@
+//! The examples do what their pages say.
+
+use yadokari_testkit::{Docker, cache, needs, process, skip_unless, validate};
+
+use super::Place;
+
+#[test]
+fn hello_prints_its_page_as_an_ordinary_user() {
+    skip_unless!(needs::docker(), needs::registry());
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let tag = format!("{}/hello", place.registry.address());
+    let mut build = place.build(state.path());
+    build
+        .args(["--tag", &tag, "--push"])
+        .arg(cache::workspace().join("examples/hello"));
+    process::finish(&mut build).unwrap().success();
+
+    let image = validate::pushed(&place.registry.endpoint(), "hello", "latest").unwrap();
+    assert_eq!(
+        image.layers().len(),
+        3,
+        "busybox's layer, the page's, and WORKDIR's"
+    );
+    assert_eq!(image.config["config"]["User"], "1000");
+    let docker = Docker::start().unwrap();
+    let (_, said) = docker.container(&tag).run().unwrap();
+    let lines: Vec<String> = said.success().output.lines().map(str::to_string).collect();
+    assert_eq!((lines.len(), lines[1].as_str()), (6, "  <li>good day</li>"));
+}

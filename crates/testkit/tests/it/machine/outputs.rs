@@ -1,0 +1,151 @@
+//! Images and trees that are written to the disk.
+
+use std::process::Command;
+
+use yadokari_testkit::docker::Flavour;
+use yadokari_testkit::{Docker, Listing, base, needs, process, skip_unless, validate};
+
+use super::Place;
+use crate::support::project::Project;
+
+const DOCKERFILE: &str = "FROM busybox\nCOPY greeting /srv/\nCMD [\"cat\", \"/srv/greeting\"]\n";
+
+fn build(output: &str, more: &[&str]) -> (Project, tempfile::TempDir) {
+    let (place, project, state) = (
+        Place::new(),
+        Project::new(DOCKERFILE),
+        tempfile::tempdir().unwrap(),
+    );
+    project.write("greeting", "good day\n");
+    let out = tempfile::tempdir().unwrap();
+    let output = output.replace("OUT", out.path().to_str().unwrap());
+    let mut build = place.build(state.path());
+    build
+        .args(["--output", &output])
+        .args(more)
+        .arg(project.path());
+    process::finish(&mut build).unwrap().success();
+    (project, out)
+}
+
+#[test]
+fn an_oci_layout_is_a_directory_or_an_archive() {
+    skip_unless!(needs::root(), needs::registry());
+    let (_project, out) = build("type=oci,tar=false,dest=OUT/layout", &[]);
+    let image = validate::layout(&out.path().join("layout")).unwrap();
+    assert_eq!(image.config["config"]["Cmd"][1], "/srv/greeting");
+
+    let (_project, out) = build("type=oci,dest=OUT/image.tar", &[]);
+    let unpacked = out.path().join("unpacked");
+    std::fs::create_dir(&unpacked).unwrap();
+    process::run(
+        Command::new("tar")
+            .arg("-xf")
+            .arg(out.path().join("image.tar"))
+            .arg("-C")
+            .arg(&unpacked),
+    )
+    .unwrap();
+    validate::layout(&unpacked).unwrap();
+}
+
+#[test]
+fn a_docker_archive_is_loaded_and_run_by_docker() {
+    skip_unless!(needs::docker(), needs::registry());
+    let (_project, out) = build(
+        "type=docker,dest=OUT/image.tar",
+        &["--tag", "example/app:v1"],
+    );
+    let docker = Docker::start().unwrap();
+    process::run(
+        docker
+            .command()
+            .args(["load", "--input"])
+            .arg(out.path().join("image.tar")),
+    )
+    .unwrap();
+    let (_, said) = docker.container("example/app:v1").run().unwrap();
+    assert_eq!(said.success().output, "good day\n");
+}
+
+#[test]
+fn a_local_directory_holds_the_final_tree() {
+    skip_unless!(needs::root(), needs::docker(), needs::registry());
+    let (_project, out) = build("type=local,dest=OUT/tree", &[]);
+    let tree = out.path().join("tree");
+    assert_eq!(
+        std::fs::read_to_string(tree.join("srv/greeting")).unwrap(),
+        "good day\n"
+    );
+    let busybox = base::busybox().unwrap();
+    let layer = &busybox.image().unwrap().layers()[0];
+    let expected = Listing::of_tar(&mut busybox.open_layer(layer).unwrap()).unwrap();
+    let mut pack = Command::new("tar");
+    let archive = out.path().join("tree.tar");
+    process::run(pack.arg("-cf").arg(&archive).arg("-C").arg(&tree).arg(".")).unwrap();
+    let found = Listing::of_tar(&mut std::fs::File::open(&archive).unwrap()).unwrap();
+    let difference = expected.difference(&found.without("/srv"));
+    assert!(difference.is_empty(), "{}", difference.join("\n"));
+}
+
+#[test]
+fn the_executable_builds_its_own_images() {
+    skip_unless!(needs::docker(), needs::registry());
+    let (place, state, out) = (
+        Place::new(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let (context, executable) = (
+        tempfile::tempdir().unwrap(),
+        yadokari_testkit::executor::path().unwrap(),
+    );
+    std::fs::create_dir_all(context.path().join("target/dist")).unwrap();
+    std::fs::copy(executable, context.path().join("target/dist/yadokari")).unwrap();
+    let dockerfile = yadokari_testkit::cache::workspace().join("Dockerfile");
+    let docker = Docker::start().unwrap();
+    for target in ["executor", "debug"] {
+        let archive = out.path().join(format!("{target}.tar"));
+        let mut build = place.build(state.path());
+        build.arg("--file").arg(&dockerfile).args([
+            "--target",
+            target,
+            "--tag",
+            &format!("own:{target}"),
+        ]);
+        build
+            .arg(format!("--output=type=docker,dest={}", archive.display()))
+            .arg(context.path());
+        process::finish(&mut build).unwrap().success();
+        process::run(docker.command().args(["load", "--input"]).arg(&archive)).unwrap();
+    }
+    let (_, said) = docker
+        .container("own:executor")
+        .args(["version"])
+        .run()
+        .unwrap();
+    assert!(said.success().output.contains("yadokari"));
+    let script = "test -x /kaniko/warmer && executor version && cd /workspace";
+    docker
+        .container("own:debug")
+        .entrypoint("sh")
+        .args(["-ec", script])
+        .run()
+        .unwrap()
+        .1
+        .success();
+
+    let known = docker
+        .executor_image(
+            &yadokari_testkit::executor::path().unwrap(),
+            Flavour::Executor,
+        )
+        .unwrap();
+    let listing = |image: &str| docker.container(image).create().unwrap().listing().unwrap();
+    let difference = listing(known).difference(&listing("own:executor"));
+    assert!(
+        difference.is_empty(),
+        "the image that tests use is another:\n{}",
+        difference.join("\n")
+    );
+}

@@ -1,0 +1,10 @@
+//! The executor end to end, in unprivileged containers and on the machine, and the parts that make this possible.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test itself does"
+)]
+
+mod kaniko;
+mod machine;
+mod parts;
+mod support;

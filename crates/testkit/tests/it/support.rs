@@ -1,0 +1,5 @@
+//! What the end-to-end tests share: projects to build, and the CI job that builds them.
+
+pub(crate) mod job;
+pub(crate) mod project;
+pub(crate) mod steps;
