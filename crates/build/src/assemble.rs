@@ -71,7 +71,8 @@ pub(crate) fn assemble(parts: Parts<'_>, encoding: &Encoding<'_>) -> Assembled {
     }
     let bytes = json::indented(&manifest);
     let platform = platform_of(&config);
-    let descriptor = Descriptor { platform: Some(platform.clone()), ..Descriptor::of(family.manifest(), &bytes) };
+    let short = Platform { os_version: None, os_features: Vec::new(), ..platform.clone() };
+    let descriptor = Descriptor { platform: Some(short), ..Descriptor::of(family.manifest(), &bytes) };
     Assembled { manifest: bytes, descriptor, config: config_bytes, platform }
 }
 

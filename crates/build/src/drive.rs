@@ -25,6 +25,7 @@ use crate::files::StageFiles;
 use crate::images::{self, Resolved};
 use crate::inputs::Inputs;
 use crate::layers::FinishedLayer;
+use crate::pack;
 use crate::publish::{Finished, publish, refuse_unpushable};
 use crate::read_keys::FileKeys;
 use crate::record::chain;
@@ -157,8 +158,9 @@ async fn prepare(
     let wanted = plan_request(request, inputs, platform);
     let resolved = images::resolve(&inputs.parsed.dockerfile, &wanted, services).await?;
     let warnings = sorted(inputs, resolved.plan.warnings.clone());
-    for warning in &warnings {
-        services.events.on(Event::Lint(warning));
+    if platform == request.platforms.first() {
+        // The other platforms' plans have the same warnings.
+        warnings.iter().for_each(|warning| services.events.on(Event::Lint(warning)));
     }
     inputs.parsed.dockerfile.check.verdict(&warnings)?;
     let remotes = Remotes::fetch(&resolved.plan, request, services, scratch).await?;
@@ -341,6 +343,10 @@ async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
     let target = stages[&work.plan.target].clone().await?;
     let layers = target.files.lock().await.layers().to_vec();
     let layers = try_join_all(layers.iter().map(|layer| layer.finished())).await?;
+    let layers = match work.request.format.force_compression {
+        true => try_join_all(layers.iter().map(|layer| pack::recompressed(work, layer))).await?,
+        false => layers,
+    };
     let parts = Parts {
         config: &work.plan.target_stage().config,
         rows: target.rows.clone(),

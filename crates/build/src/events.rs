@@ -120,7 +120,7 @@ pub enum Expectation {
 pub enum Outcome {
     /// It ran; the layer's compressed size in bytes where it is known by now.
     Ran {
-        /// Bytes of uncompressed changes.
+        /// How many entries its layer has.
         changes: usize,
     },
     /// Its layer came from the cache.

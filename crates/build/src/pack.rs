@@ -75,6 +75,29 @@ pub(crate) async fn start(
     }))
 }
 
+/// A layer with the build's compression: the same archive, encoded anew if it has another.
+pub(crate) async fn recompressed(work: &Work, layer: &Arc<FinishedLayer>) -> Result<Arc<FinishedLayer>, BuildError> {
+    let wanted = media_type_of(work.request.format.compression);
+    let known = media_type::in_family(&layer.listed.descriptor.media_type, media_type::Family::Oci);
+    if known == wanted {
+        return Ok(Arc::clone(layer));
+    }
+    let blob = work.blob(&Layer::existing(layer.listed.clone(), layer.place.clone())).await?;
+    let (spool, options) = (work.spool.clone(), work.pack_options());
+    let (packed, blob) = blocking(move || recompress(&spool, &blob, options)).await?;
+    let descriptor = Descriptor::new(wanted, packed.digest, packed.size);
+    let listed = ImageLayer { descriptor, diff_id: packed.diff_id, ..layer.listed.clone() };
+    Ok(Arc::new(FinishedLayer { listed, place: Place::Spool(blob) }))
+}
+
+fn recompress(spool: &Spool, blob: &Blob, options: PackOptions) -> Result<(Packed, Blob), BuildError> {
+    let file = blob.open().map_err(|source| BuildError::disk(&blob.path, source))?;
+    let mut archive = yadokari_layer::decompressed(file).map_err(|source| BuildError::disk(&blob.path, source))?;
+    let mut writer = spool.writer()?;
+    let packed = compress(&mut archive, options.compression, options.threads, &mut writer)?;
+    Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
+}
+
 fn write_archive(
     spool: &Spool,
     changes: &Changes,

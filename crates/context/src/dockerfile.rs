@@ -121,17 +121,24 @@ fn look(
     context: &BuildContext,
 ) -> Result<Option<DockerfileSource>, DockerfileError> {
     match place {
-        Place::AsGiven => as_given(name),
-        Place::Context => {
-            let small = (name == DEFAULT).then_some("dockerfile");
-            for name in [name].into_iter().chain(small) {
-                if let Some(found) = in_context(name, context)? {
-                    return Ok(Some(found));
-                }
-            }
-            Ok(None)
+        Place::AsGiven => first(name, as_given),
+        Place::Context => first(name, |name| in_context(name, context)),
+    }
+}
+
+/// Looks a name up, and where it ends in `Dockerfile` and is not there, the same in lowercase.
+fn first(
+    name: &str,
+    look: impl Fn(&str) -> Result<Option<DockerfileSource>, DockerfileError>,
+) -> Result<Option<DockerfileSource>, DockerfileError> {
+    let directory = name.strip_suffix(DEFAULT).filter(|rest| rest.is_empty() || rest.ends_with('/'));
+    let lowercase = directory.map(|directory| format!("{directory}dockerfile"));
+    for name in [name].into_iter().chain(lowercase.as_deref()) {
+        if let Some(found) = look(name)? {
+            return Ok(Some(found));
         }
     }
+    Ok(None)
 }
 
 fn as_given(name: &str) -> Result<Option<DockerfileSource>, DockerfileError> {

@@ -56,5 +56,16 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
+/// Reads the unpacked bytes of a stream, whatever it is compressed with, all its members or frames.
+///
+/// Bytes that are compressed in no known way come through as they are.
+///
+/// # Errors
+///
+/// If the first bytes cannot be read, or a decoder cannot be made.
+pub fn decompressed<'a>(reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    Ok(Box::new(Decoder::open(reader)?))
+}
+
 /// What an xz stream may ask for: its largest preset needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;

@@ -38,6 +38,7 @@ pub use archive_kind::ArchiveKind;
 pub use compress_error::CompressError;
 pub use compression::Compression;
 pub use contents::Contents;
+pub use decompress::decompressed;
 pub use limits::Limits;
 pub use pack::{PackOptions, Packed, compress, pack};
 pub use read::LayerReader;

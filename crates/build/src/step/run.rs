@@ -18,7 +18,7 @@ use crate::copy::{Origins, Owner};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::Event;
 use crate::files::StageFiles;
-use crate::request::{Network, RunDefaults};
+use crate::request::{BuildRequest, Network, RunDefaults};
 use crate::time::timestamp;
 use crate::users::RunAs;
 use crate::work::step_id;
@@ -75,7 +75,7 @@ fn spec(at: At<'_>, run: &Run, user: &RunAs, root: &Root, mounts: &Prepared) -> 
     spec.env = environment(run, user, mounts);
     spec.cwd = PathBuf::from(&run.cwd);
     spec.user = User { uid: user.uid, gid: user.gid, groups: user.groups.clone() };
-    if let Some(hostname) = &defaults.hostname {
+    if let Some(hostname) = hostname(request) {
         spec.hostname.clone_from(hostname);
     }
     spec.hosts = defaults.add_hosts.iter().map(|(name, address)| (address.clone(), name.to_lowercase())).collect();
@@ -87,6 +87,13 @@ fn spec(at: At<'_>, run: &Run, user: &RunAs, root: &Root, mounts: &Prepared) -> 
     spec.resolv_conf = ResolvConf::Inherit;
     spec.hidden = vec![request.state_dir.clone(), at.work.context.path().to_owned()];
     Ok(spec)
+}
+
+/// The host name of a command: the request's, or the one a build argument gives.
+fn hostname(request: &BuildRequest) -> Option<&String> {
+    const ARGUMENT: &str = "BUILDKIT_SANDBOX_HOSTNAME";
+    let given = request.build_args.iter().rev().find(|(name, _)| name == ARGUMENT).map(|(_, value)| value);
+    request.run.hostname.as_ref().or(given)
 }
 
 /// The image's variables, then proxies, HOME and variables that are secrets.

@@ -84,9 +84,6 @@ impl Console {
         // `Rule: text (line N)` is the form that docker prints and other tools look for.
         let line = warning.to_string();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.told.insert(line.clone()) {
-            return;
-        }
         let now = self.now();
         match &mut state.form {
             Form::Text(text) => text.at(now).warning(&line),

@@ -12,6 +12,8 @@ use yadokari_build::StepId;
 pub(super) struct Sections {
     open: Option<StepId>,
     waiting: VecDeque<Block>,
+    /// Lines of steps without a section, said while another step's section is open.
+    loose: Vec<String>,
 }
 
 /// What one step has to say.
@@ -48,12 +50,11 @@ impl Sections {
             .iter_mut()
             .find(|block| waits && Some(block.step) == step)
         {
-            Some(block) => {
-                block.keep(line);
-                Vec::new()
-            }
-            None => vec![line],
+            Some(block) => block.keep(line),
+            None if waits && self.open.is_some() => self.loose.push(line),
+            None => return vec![line],
         }
+        Vec::new()
     }
 
     /// A step has no more lines. Gives what is to be written now.
@@ -61,6 +62,7 @@ impl Sections {
         if self.open == Some(step) {
             self.open = None;
             let mut out = vec![marker("section_end", step, now)];
+            out.append(&mut self.loose);
             out.extend(self.advance(now));
             return out;
         }
@@ -144,6 +146,15 @@ mod tests {
             "section_end:4:step_1_1 ",
         ];
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_step_without_a_section_is_never_hidden_in_another_ones() {
+        let mut sections = Sections::default();
+        assert_eq!(sections.line(Some(B), "b1".into()), ["b1"]);
+        sections.start(A, "a".into(), 1);
+        assert!(sections.line(Some(B), "b2".into()).is_empty());
+        assert_eq!(sections.end(A, 2)[1..], ["b2"]);
     }
 
     #[test]

@@ -39,14 +39,16 @@ const TAIL: usize = 20;
 impl Steps {
     /// Takes the plan.
     pub(super) fn plan(&mut self, planned: &[PlannedStep]) {
-        let total = |stage: usize| planned.iter().filter(|step| step.id.stage == stage).count();
+        let place = |id: StepId| {
+            let stage = planned.iter().filter(|step| step.id.stage == id.stage);
+            (
+                stage.clone().filter(|step| step.id.step <= id.step).count(),
+                stage.count(),
+            )
+        };
         let step = |step: &PlannedStep| {
-            let prefix = format!(
-                "[{} {}/{}]",
-                step.stage,
-                step.id.step + 1,
-                total(step.id.stage)
-            );
+            let (number, total) = place(step.id);
+            let prefix = format!("[{} {number}/{total}]", step.stage);
             (step.id, Step::new(prefix, &step.title, step.expectation))
         };
         self.steps = planned.iter().map(step).collect();

@@ -82,7 +82,8 @@ impl Text {
             self.paint(Ink::Step, &prefix),
             self.paint(Ink::Strong, &title)
         );
-        if self.uses_sections() {
+        // Only commands have output that is worth folding.
+        if self.uses_sections() && title.starts_with("RUN") {
             let lines = self.sections.start(id, header, self.now.seconds());
             self.put_all(&lines);
         } else {
@@ -101,13 +102,12 @@ impl Text {
         }
         self.announce(id);
         // Inside a section the header already says whose lines they are.
-        let sections = self.uses_sections();
-        let prefix = if sections {
+        let prefix = if self.uses_sections() {
             String::new()
         } else {
-            format!("{} ", self.steps.step(id).prefix.clone())
+            let prefix = self.steps.step(id).prefix.clone();
+            format!("{} ", self.paint(Ink::Step, &prefix))
         };
-        let prefix = self.paint(Ink::Step, &prefix);
         for line in lines {
             self.write(Verbosity::Info, Some(id), &format!("{prefix}{line}"));
         }
@@ -233,8 +233,9 @@ impl Text {
 
 fn done(took: Duration, changes: usize) -> String {
     let took = style::duration(took);
-    match u64::try_from(changes) {
-        Ok(0) | Err(_) => format!("done in {took}, no changes"),
-        Ok(changes) => format!("done in {took}, {} of changes", style::bytes(changes)),
+    match changes {
+        0 => format!("done in {took}, nothing changed"),
+        1 => format!("done in {took}, 1 change"),
+        more => format!("done in {took}, {more} changes"),
     }
 }

@@ -169,7 +169,7 @@ pub struct KanikoFlags {
     /// Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME][,type=file|env]
     #[arg(long, value_name = "SPEC")]
     pub secret: Vec<String>,
-    /// One layer for all that the build adds
+    /// Refused: each step has a layer of its own
     #[arg(long, value_name = "BOOL")]
     pub single_snapshot: Option<Switch>,
     /// Fail when no mirror has an image, without asking the registry itself

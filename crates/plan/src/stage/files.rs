@@ -152,6 +152,10 @@ impl Evaluation<'_> {
     fn documents(&mut self, at: &Located<Instruction>, heredocs: &[Heredoc]) -> Result<Vec<Document>, PlanError> {
         let mut documents = Vec::with_capacity(heredocs.len());
         for heredoc in heredocs {
+            if heredoc.name.contains('/') {
+                let name = heredoc.name.trim_start_matches('/');
+                return Err(PlanErrorKind::Value(format!("open /{name}: no such file or directory")).at(at.span));
+            }
             let content = if heredoc.expand {
                 let escape = self.outline.dockerfile.escape;
                 let expanded = self.state.scope.expand_body(escape, &heredoc.text()).at(at.span)?;

@@ -53,7 +53,7 @@ pub(crate) fn run(
     session.swap_in(spec, &resolv_conf)?;
     let strangers = session.swap.strangers();
     notes.extend(strangers.into_iter().map(|path| Note::DirectoryStays { path: format!("/{}", path.display()) }));
-    let hidden = hidden_paths(spec, &request.state_dir);
+    let hidden = hidden_paths(spec, &session.swap.kept, &request.state_dir);
     let ended = command(spec, confinement, &hidden, &area(&request.state_dir), leash);
     session.restore()?;
     let mut exit = ended?;
@@ -190,9 +190,11 @@ impl Drop for Session {
 }
 
 /// The state directory holds the container's own files during the run, so it is always hidden.
-fn hidden_paths(spec: &RunSpec, state_dir: &Path) -> Vec<PathBuf> {
-    // What the container's entries cover was moved aside with them, and is hidden there.
-    spec.hidden.iter().cloned().chain([state_dir.to_owned()]).collect()
+fn hidden_paths(spec: &RunSpec, kept: &Kept, state_dir: &Path) -> Vec<PathBuf> {
+    let live = Path::new("/");
+    let inside = spec.hidden.iter().filter_map(|path| path.strip_prefix(live).ok());
+    let in_sight = inside.flat_map(|path| kept.in_sight(path)).map(|path| live.join(path));
+    in_sight.chain([state_dir.to_owned()]).collect()
 }
 
 /// The swap's own directory below the state directory.

@@ -52,6 +52,19 @@ impl Kept {
         }
     }
 
+    /// The parts of `path` that stay in sight of the command. What moves is out of its place anyway, and
+    /// something of the stage may have taken it.
+    pub(crate) fn in_sight(&self, path: &Path) -> Vec<PathBuf> {
+        match self.disposition(path) {
+            Disposition::Stay => vec![path.to_owned()],
+            Disposition::Descend => {
+                let below = self.paths.iter().map(PathBuf::from).filter(|kept| kept.starts_with(path));
+                below.collect()
+            }
+            Disposition::Move => Vec::new(),
+        }
+    }
+
     /// Whether `path` stays, or lies in something that does.
     pub(crate) fn covers(&self, path: &Path) -> bool {
         path.ancestors().any(|ancestor| self.paths.contains(ancestor.as_os_str()))
@@ -83,6 +96,13 @@ mod tests {
             ("", Disposition::Descend),
         ] {
             assert_eq!(kept.disposition(Path::new(path)), expected, "{path:?}");
+        }
+        for (path, expected) in [
+            ("run/secrets/k8s/token/x", &["run/secrets/k8s/token/x"][..]),
+            ("run", &["run/secrets/k8s/token"][..]),
+            ("usr/src", &[][..]),
+        ] {
+            assert_eq!(kept.in_sight(Path::new(path)), expected.iter().map(PathBuf::from).collect::<Vec<_>>());
         }
     }
 }

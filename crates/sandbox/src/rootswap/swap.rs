@@ -122,7 +122,8 @@ impl Swap {
         let lone = self.entered.keys().filter(|path| {
             self.kept.disposition(path) == Disposition::Move && !self.stage_path(path).is_dir()
         });
-        lone.cloned().collect()
+        let lone: Vec<PathBuf> = lone.cloned().collect();
+        lone.iter().filter(|path| path.parent().is_none_or(|parent| !lone.iter().any(|other| other == parent))).cloned().collect()
     }
 
     /// Moves the container's entries aside and the stage's in.
