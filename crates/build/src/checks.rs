@@ -1,14 +1,14 @@
 //! Checking a Dockerfile without building it.
 
-use tempfile::TempDir;
 use yadokari_dockerfile::lint::Warning;
 
-use crate::drive::{plan_request, state_directory};
+use crate::drive::plan_request;
 use crate::error::BuildError;
 use crate::images;
 use crate::inputs::Inputs;
 use crate::request::BuildRequest;
 use crate::services::Services;
+use crate::state::Scratch;
 
 /// A Dockerfile that was checked.
 #[derive(Debug)]
@@ -31,8 +31,7 @@ pub struct Checked {
 ///
 /// [`BuildError`] if the Dockerfile cannot be read, parsed or evaluated.
 pub async fn check(request: &BuildRequest, services: &Services) -> Result<Checked, BuildError> {
-    let state = state_directory(&request.state_dir)?;
-    let scratch = TempDir::with_prefix_in("check-", &state).map_err(|source| BuildError::disk(&state, source))?;
+    let scratch = Scratch::new(&request.state_dir)?;
     let inputs = Inputs::load(request, services, scratch.path()).await?;
     let mut wanted = plan_request(request, &inputs, request.platforms.first());
     wanted.all_stages = true;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures::FutureExt as _;
 use futures::future::{join_all, try_join_all};
 use tempfile::TempDir;
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::{Mutex, RwLock, Semaphore};
 use yadokari_cache::{LayerCache, Location as CachePlace, Record};
 use yadokari_image::{Digest, Platform};
 use yadokari_layer::Compression;
@@ -26,12 +26,13 @@ use crate::images::{self, Resolved};
 use crate::inputs::Inputs;
 use crate::layers::FinishedLayer;
 use crate::pack;
-use crate::publish::{Finished, publish, refuse_unpushable};
+use crate::publish::{CONCURRENT, Finished, publish, refuse_unpushable};
 use crate::read_keys::FileKeys;
 use crate::record::chain;
 use crate::request::{BuildRequest, CacheLocation, Compat, NoCache};
 use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
+use crate::state::Scratch;
 use crate::stage::{self, StageFuture};
 use crate::step::remote::Remotes;
 use crate::work::{Work, clamp, step_id};
@@ -68,8 +69,7 @@ pub async fn build(request: &BuildRequest, services: &Services) -> Result<Built,
 }
 
 async fn carry_out(request: &BuildRequest, services: &Services, ground: &Arc<RwLock<()>>) -> Result<Built, BuildError> {
-    let state = state_directory(&request.state_dir)?;
-    let scratch = Arc::new(TempDir::with_prefix_in("build-", &state).map_err(|source| BuildError::disk(&state, source))?);
+    let scratch = Arc::new(Scratch::new(&request.state_dir)?);
     let (inputs, ()) = tokio::try_join!(Inputs::load(request, services, scratch.path()), refuse_unpushable(request, services))?;
     let platforms: Vec<Option<&Platform>> = match request.platforms.as_slice() {
         [] => vec![None],
@@ -89,8 +89,7 @@ async fn carry_out(request: &BuildRequest, services: &Services, ground: &Arc<RwL
 ///
 /// [`BuildError`] as [`build`] would give it before its first step.
 pub async fn plan(request: &BuildRequest, services: &Services) -> Result<Planned, BuildError> {
-    let state = state_directory(&request.state_dir)?;
-    let scratch = TempDir::with_prefix_in("plan-", &state).map_err(|source| BuildError::disk(&state, source))?;
+    let scratch = Scratch::new(&request.state_dir)?;
     let inputs = Inputs::load(request, services, scratch.path()).await?;
     let mut plans = Vec::new();
     let platforms = if request.platforms.is_empty() { vec![None] } else { request.platforms.iter().map(Some).collect() };
@@ -115,12 +114,6 @@ impl fmt::Display for Planned {
         }
         Ok(())
     }
-}
-
-/// The directory for everything a build keeps on disk, made if it is missing.
-pub(crate) fn state_directory(path: &Path) -> Result<PathBuf, BuildError> {
-    std::fs::create_dir_all(path).map_err(|source| BuildError::disk(path, source))?;
-    Ok(path.to_owned())
 }
 
 /// What the planner is asked for.
@@ -255,7 +248,7 @@ async fn image(
     services: &Services,
     inputs: &Inputs,
     platform: Option<&Platform>,
-    scratch: &Arc<TempDir>,
+    scratch: &Arc<Scratch>,
     ground: &Arc<RwLock<()>>,
 ) -> Result<Finished, BuildError> {
     let prepared = prepare(request, services, inputs, platform, scratch.path()).await?;
@@ -272,7 +265,7 @@ fn work(
     services: &Services,
     inputs: &Inputs,
     prepared: Prepared,
-    scratch: &Arc<TempDir>,
+    scratch: &Arc<Scratch>,
     ground: &Arc<RwLock<()>>,
 ) -> Result<Work, BuildError> {
     let Prepared { resolved, remotes, keys, cache, hits } = prepared;
@@ -299,10 +292,13 @@ fn work(
         remotes,
         spool: Spool::open(request.state_dir.join("blobs"))?,
         roots: Arc::new(roots),
+        _scratch: Arc::clone(scratch),
         ground: Arc::clone(ground),
         transfers: AtomicU64::new(0),
         cache_locks: Mutex::default(),
         background: std::sync::Mutex::default(),
+        told: std::sync::Mutex::default(),
+        uploads: Semaphore::new(CONCURRENT),
     })
 }
 

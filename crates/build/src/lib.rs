@@ -29,6 +29,7 @@ mod request;
 mod schedule;
 mod services;
 mod stage;
+mod state;
 mod step;
 mod time;
 mod users;

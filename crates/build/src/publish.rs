@@ -41,7 +41,7 @@ pub(crate) struct Top {
 }
 
 /// How many blobs move at the same time.
-const CONCURRENT: usize = 4;
+pub(crate) const CONCURRENT: usize = 4;
 
 /// Asks every destination whether it may be pushed to, before anything is built.
 pub(crate) async fn refuse_unpushable(request: &BuildRequest, services: &Services) -> Result<(), BuildError> {
@@ -107,6 +107,19 @@ async fn push_contents(repository: &Repository, images: &[Finished], top: &Top) 
         }
     }
     Ok(())
+}
+
+/// Pushes a layer before the image is finished, so that little is left to do at the end.
+///
+/// What fails here is tried again, and reported, when the image is published.
+pub(crate) async fn push_early(work: &Work, layer: &Arc<FinishedLayer>) {
+    for repository in repositories(&work.request) {
+        let permit = work.uploads.acquire().await;
+        if let Err(error) = push_layer(work, &repository, layer).await {
+            tracing::debug!(%error, "pushing a layer before the image is finished");
+        }
+        drop(permit);
+    }
 }
 
 /// Makes sure that a repository has a layer: it may be there, or in another repository of the registry, or here.

@@ -1,41 +1,73 @@
-//! Writing cache records in the background.
+//! What happens to a new layer while the build goes on: it is cached, and sent on its way.
 
 use std::sync::Arc;
 
-use yadokari_cache::Record;
-use yadokari_plan::{Operation, Step};
+use yadokari_cache::{LayerCache, Record};
+use yadokari_image::Platform;
+use yadokari_plan::{Key, Operation, Step};
 
-use crate::events::Event;
-use crate::layers::{Layer, Place};
+use crate::layers::{FinishedLayer, Layer, Place};
+use crate::publish::push_early;
 use crate::step::At;
 use crate::work::Work;
 
-/// Keeps a step's layer under its key as soon as the layer is finished.
+/// Keeps a step's layer under its key and pushes it, as soon as it is finished.
 ///
-/// A cache that refuses is told about once and does not fail the build.
+/// The cache comes first: the destination can then mount what the cache has. A cache that refuses is
+/// told about and does not fail the build.
 pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer) {
-    let work = at.work;
-    let (Some(cache), Some(key)) = (work.cache.clone(), work.keys.step(at.stage.id, at.index)) else { return };
-    if !work.request.cache.push || !is_kept(work, &step.operation) {
+    let keeper = Keeper::new(at, step);
+    let is_published = at.work.is_published(at.stage.id);
+    if keeper.is_none() && !is_published {
         return;
     }
-    let (layer, instruction, platform) = (layer.clone(), step.title.clone(), at.stage.platform.clone());
-    let events = Arc::clone(&work.services.events);
-    work.in_background(async move {
+    let (work, layer) = (Arc::clone(at.work), layer.clone());
+    at.work.in_background(async move {
+        // A layer that cannot be made is reported by the stage that waits for it.
         let Ok(finished) = layer.finished().await else { return };
+        if let Some(keeper) = keeper {
+            keeper.keep(&work, &finished).await;
+        }
+        if is_published {
+            push_early(&work, &finished).await;
+        }
+    });
+}
+
+/// A record in the making.
+struct Keeper {
+    cache: LayerCache,
+    key: Key,
+    instruction: String,
+    platform: Platform,
+}
+
+impl Keeper {
+    fn new(at: At<'_>, step: &Step) -> Option<Self> {
+        let key = at.work.keys.step(at.stage.id, at.index)?;
+        let wanted = at.work.request.cache.push && is_kept(at.work, &step.operation);
+        wanted.then_some(Self {
+            cache: at.work.cache.clone()?,
+            key,
+            instruction: step.title.clone(),
+            platform: at.stage.platform.clone(),
+        })
+    }
+
+    async fn keep(self, work: &Work, finished: &FinishedLayer) {
         let Place::Spool(blob) = &finished.place else { return };
         let listed = &finished.listed;
         let record = Record {
             layer: listed.descriptor.clone(),
             diff_id: listed.diff_id,
             created: listed.created.clone().unwrap_or_default(),
-            instruction,
-            platform,
+            instruction: self.instruction,
+            platform: self.platform,
         };
-        if let Err(error) = cache.save(key, &record, blob, None).await {
-            events.on(Event::Notice(&format!("the layer of `{}` was not cached: {}", record.instruction, chain(&error))));
+        if let Err(error) = self.cache.save(self.key, &record, blob, None).await {
+            work.notice(&format!("layers were not cached: {}", chain(&error)));
         }
-    });
+    }
 }
 
 /// Whether layers of this kind are cached.

@@ -17,6 +17,7 @@ use crate::events::{Event, Outcome};
 use crate::files::StageFiles;
 use crate::layers::{Layer, Place};
 use crate::pack::{self, Label, Sources};
+use crate::publish::push_early;
 use crate::step::{At, Made, copy, run, workdir};
 use crate::time::format;
 use crate::work::{Work, step_id};
@@ -58,7 +59,7 @@ struct Walk {
 }
 
 impl Walk {
-    async fn start(work: &Work, stage: &Stage, others: &HashMap<StageId, StageFuture>) -> Result<Self, BuildError> {
+    async fn start(work: &Arc<Work>, stage: &Stage, others: &HashMap<StageId, StageFuture>) -> Result<Self, BuildError> {
         let directory = work.stage_directory(stage.id);
         let plain = |files| Self { files, rows: Vec::new(), base_rows: 0, base_family: None };
         Ok(match &stage.base {
@@ -66,6 +67,7 @@ impl Walk {
             Base::Context(name) => plain(context_files(work, name, directory).await?),
             Base::Image(base) => {
                 let image = &work.images[&base.key];
+                send_base(work, stage, &image.layers());
                 let rows = image.history();
                 Self {
                     files: StageFiles::new(image.layers(), directory),
@@ -179,6 +181,21 @@ impl Walk {
             }
         };
         Ok(Outcome::Ran { changes: count })
+    }
+}
+
+/// Sends the layers of a base on their way to the destinations, if they belong to what is published.
+fn send_base(work: &Arc<Work>, stage: &Stage, layers: &[Layer]) {
+    if !work.is_published(stage.id) {
+        return;
+    }
+    for layer in layers.iter().cloned() {
+        let pusher = Arc::clone(work);
+        work.in_background(async move {
+            if let Ok(finished) = layer.finished().await {
+                push_early(&pusher, &finished).await;
+            }
+        });
     }
 }
 

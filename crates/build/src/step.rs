@@ -24,7 +24,7 @@ use crate::work::Work;
 /// Where a step stands: its stage, its place there, and the stages it may read from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At<'a> {
-    pub(crate) work: &'a Work,
+    pub(crate) work: &'a Arc<Work>,
     pub(crate) stage: &'a Stage,
     pub(crate) index: usize,
     pub(crate) others: &'a HashMap<StageId, StageFuture>,

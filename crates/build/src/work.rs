@@ -1,24 +1,24 @@
 //! What all steps of one image's build share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore};
 use tokio::task::JoinHandle;
 use yadokari_cache::{LayerCache, Record};
 use yadokari_layer::{Limits, PackOptions, TarOptions};
-use yadokari_plan::{ImageKey, Keys, Plan, StageId};
+use yadokari_plan::{Base, ImageKey, Keys, Plan, StageId};
 use yadokari_registry::{Reader, Source};
 use yadokari_rootfs::ScanOptions;
 use yadokari_store::{Blob, Layout, ReceiveError, Spool};
 use yadokari_tree::TreePath;
 
 use crate::error::{BuildError, BuildErrorKind};
-use crate::events::{Event, StepId};
+use crate::events::{Event, Events, StepId};
 use crate::files::StageFiles;
 use crate::images::SourceImage;
 use crate::inputs::LocalFiles;
@@ -26,6 +26,7 @@ use crate::layers::{Layer, Place};
 use crate::request::BuildRequest;
 use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
+use crate::state::Scratch;
 use crate::step::remote::Remotes;
 
 /// Everything a step may need besides its own stage.
@@ -46,6 +47,8 @@ pub(crate) struct Work {
     pub(crate) remotes: Remotes,
     pub(crate) spool: Spool,
     pub(crate) roots: Arc<TempDir>,
+    /// The directory that holds the roots, which lives as long as they do.
+    pub(crate) _scratch: Arc<Scratch>,
     pub(crate) ground: Arc<RwLock<()>>,
     /// Numbers transfers in events.
     pub(crate) transfers: AtomicU64,
@@ -53,6 +56,10 @@ pub(crate) struct Work {
     pub(crate) cache_locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     /// Work nobody waits for until the image is there: cache records.
     pub(crate) background: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// Bounds how many layers are pushed at the same time while the build goes on.
+    pub(crate) uploads: Semaphore,
+    /// Notices that were given.
+    pub(crate) told: std::sync::Mutex<HashSet<String>>,
 }
 
 impl Work {
@@ -98,8 +105,9 @@ impl Work {
             Place::Spool(blob) => Ok(blob.clone()),
             Place::Directory(path) => Ok(Layout::open(path)?.blob(descriptor)?),
             Place::Registry(reference) => {
-                let transfer = Transfer::start(self, format!("pulling {} {}", reference.familiar(), short(descriptor)), descriptor.size);
                 let open = || async {
+                    let label = format!("pulling {} {}", reference.familiar(), short(descriptor));
+                    let transfer = Transfer::start(self, label, descriptor.size);
                     let reader = self.services.registry.blob(reference.name(), descriptor).await?;
                     Ok::<_, yadokari_registry::RegistryError>(transfer.watch(reader))
                 };
@@ -124,6 +132,21 @@ impl Work {
         stage.is_some_and(|stage| self.schedule.readers(stage.id) == 1)
     }
 
+    /// Whether a stage's layers are part of an image that is pushed.
+    pub(crate) fn is_published(&self, stage: StageId) -> bool {
+        let mut at = self.request.outputs.push.then_some(self.plan.target);
+        while let Some(id) = at {
+            if id == stage {
+                return true;
+            }
+            at = match self.plan.stage(id).map(|stage| &stage.base) {
+                Some(Base::Stage(parent)) => Some(*parent),
+                _ => None,
+            };
+        }
+        false
+    }
+
     /// The files of an image that is copied or mounted from.
     pub(crate) fn image_files(&self, key: &ImageKey) -> Arc<Mutex<StageFiles>> {
         Arc::clone(&self.image_files[key])
@@ -144,6 +167,14 @@ impl Work {
             {
                 std::panic::resume_unwind(failed.into_panic());
             }
+        }
+    }
+
+    /// Tells the user something once, however many steps find it.
+    pub(crate) fn notice(&self, text: &str) {
+        let mut told = self.told.lock().expect("nothing panics while it holds this lock");
+        if told.insert(text.to_owned()) {
+            self.tell(Event::Notice(text));
         }
     }
 
@@ -174,31 +205,30 @@ pub(crate) fn short(descriptor: &yadokari_image::Descriptor) -> String {
 }
 
 /// A transfer that is told as it goes.
-#[derive(Debug)]
-pub(crate) struct Transfer<'a> {
-    work: &'a Work,
+pub(crate) struct Transfer {
+    events: Arc<dyn Events>,
     id: u64,
 }
 
-impl<'a> Transfer<'a> {
-    pub(crate) fn start(work: &'a Work, label: String, total: u64) -> Self {
+impl Transfer {
+    pub(crate) fn start(work: &Work, label: String, total: u64) -> Self {
         let id = work.transfers.fetch_add(1, Ordering::Relaxed);
         work.tell(Event::TransferStarted { id, label: &label, total });
-        Self { work, id }
+        Self { events: Arc::clone(&work.services.events), id }
     }
 
-    /// Counts the bytes that a reader gives.
-    pub(crate) fn watch<R>(&self, reader: R) -> crate::meter::Metered<R> {
-        let events = Arc::clone(&self.work.services.events);
+    /// Counts the bytes that a reader gives; the transfer ends with the reader.
+    pub(crate) fn watch<R>(self, reader: R) -> crate::meter::Metered<R, Self> {
+        let events = Arc::clone(&self.events);
         let id = self.id;
-        crate::meter::Metered::new(reader, move |done| events.on(Event::TransferProgress { id, done }))
+        crate::meter::Metered::new(reader, self, move |done| events.on(Event::TransferProgress { id, done }))
     }
 }
 
-impl Transfer<'_> {
+impl Transfer {
     /// A file that is read for an upload, counted as it goes.
     pub(crate) fn source(&self, path: PathBuf) -> Counted {
-        Counted { path, id: self.id, events: Arc::clone(&self.work.services.events) }
+        Counted { path, id: self.id, events: Arc::clone(&self.events) }
     }
 }
 
@@ -206,7 +236,7 @@ impl Transfer<'_> {
 pub(crate) struct Counted {
     path: PathBuf,
     id: u64,
-    events: Arc<dyn crate::events::Events>,
+    events: Arc<dyn Events>,
 }
 
 impl Source for Counted {
@@ -215,13 +245,13 @@ impl Source for Counted {
             let reader = self.path.open(offset).await?;
             let (events, id) = (Arc::clone(&self.events), self.id);
             let report = move |done| events.on(Event::TransferProgress { id, done: offset + done });
-            Ok(Box::pin(crate::meter::Metered::new(reader, report)) as Reader)
+            Ok(Box::pin(crate::meter::Metered::new(reader, (), report)) as Reader)
         })
     }
 }
 
-impl Drop for Transfer<'_> {
+impl Drop for Transfer {
     fn drop(&mut self) {
-        self.work.tell(Event::TransferFinished { id: self.id });
+        self.events.on(Event::TransferFinished { id: self.id });
     }
 }

@@ -153,20 +153,15 @@ impl ImageBlobs {
         &self.layers
     }
 
-    /// The platform the config names; none for what is not a container image.
+    /// The platform the config names, as an index lists it: without the version and features of the
+    /// operating system. None for what is not a container image.
     #[must_use]
     pub fn platform(&self) -> Option<Platform> {
         let config: ImageConfig = serde_json::from_slice(&self.config).ok()?;
         if config.os.is_empty() || config.architecture.is_empty() {
             return None;
         }
-        Some(Platform {
-            os: config.os,
-            architecture: config.architecture,
-            variant: config.variant,
-            os_version: config.os_version,
-            os_features: config.os_features,
-        })
+        Some(Platform { variant: config.variant, ..Platform::new(config.os, config.architecture) })
     }
 }
 

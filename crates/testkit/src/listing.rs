@@ -98,6 +98,27 @@ impl Listing {
         self.0.keys().chain(added).filter_map(line).collect()
     }
 
+    /// Compares with a later listing.
+    ///
+    /// # Panics
+    ///
+    /// With the first differences and their number, if there are any.
+    pub fn assert_same(&self, after: &Self, when: &str) {
+        const SHOWN: usize = 25;
+        let difference = self.difference(after);
+        let first = difference
+            .iter()
+            .take(SHOWN)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            difference.is_empty(),
+            "{when}: {} differences, the first of them:\n{first}",
+            difference.len()
+        );
+    }
+
     fn linked(&self, path: &str, target: &str) -> Result<Entry> {
         let entry = self.0.get(target).cloned();
         entry.ok_or_else(|| {

@@ -78,12 +78,7 @@ impl User {
             .arg(format!("--reuid={}", self.uid))
             .arg(format!("--regid={}", self.gid));
         command
-            .args([
-                "--clear-groups",
-                "--inh-caps=-all",
-                "--bounding-set=-all",
-                "--",
-            ])
+            .args(["--clear-groups", "--inh-caps=-all", "--"])
             .arg(program);
         command.env_clear().current_dir(&self.home);
         command

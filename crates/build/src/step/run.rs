@@ -157,7 +157,7 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
     match exit {
         Ok(exit) => {
             for note in &exit.notes {
-                at.work.tell(Event::Notice(&note.to_string()));
+                at.work.notice(&note.to_string());
             }
             if exit.success() {
                 return Ok(());

@@ -10,7 +10,6 @@ mod summary;
 mod text;
 mod transfers;
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,8 +34,6 @@ pub struct Console {
 
 struct State {
     form: Form,
-    /// Build checks already told: a stage that is built twice has them twice.
-    told: HashSet<String>,
 }
 
 enum Form {
@@ -64,10 +61,7 @@ impl Console {
         };
         Self {
             clock,
-            state: Mutex::new(State {
-                form,
-                told: HashSet::new(),
-            }),
+            state: Mutex::new(State { form }),
         }
     }
 

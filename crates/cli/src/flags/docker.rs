@@ -17,8 +17,13 @@ pub struct DockerFlags {
     /// Refused: there is no daemon to load the image into
     #[arg(long, value_name = "BOOL", hide = true)]
     pub load: Option<Switch>,
-    /// Result: type=oci|docker|local|tar|registry|image[,dest=PATH][,tar=BOOL][,name=REFERENCE]..., or a directory, or -
-    #[arg(long, short, value_name = "SPEC")]
+    /// Results besides destinations
+    #[arg(
+        help = "Result: type=oci|docker|local|tar|registry|image[,dest=PATH][,tar=BOOL][,name=REFERENCE]..., or a directory, or -",
+        long,
+        short,
+        value_name = "SPEC"
+    )]
     pub output: Vec<String>,
     /// Named context: a directory, docker-image://, oci-layout://, https:// or git
     #[arg(long, value_name = "NAME=VALUE")]

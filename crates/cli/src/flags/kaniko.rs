@@ -56,8 +56,9 @@ pub struct KanikoFlags {
     /// Built-in credential providers: env, google, ecr, acr, gitlab; empty for none (default: all)
     #[arg(long, value_name = "NAME")]
     pub credential_helpers: Vec<String>,
-    /// Platform to build for, as os/arch[/variant] (default: this machine's)
+    /// Platforms to build for
     #[arg(
+        help = "Platform to build for, as os/arch[/variant] (default: this machine's)",
         long,
         alias = "customPlatform",
         visible_alias = "platform",
@@ -166,8 +167,12 @@ pub struct KanikoFlags {
     /// Leave all times out of the image
     #[arg(long, value_name = "BOOL")]
     pub reproducible: Option<Switch>,
-    /// Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME][,type=file|env]
-    #[arg(long, value_name = "SPEC")]
+    /// Secrets for RUN --mount=type=secret
+    #[arg(
+        help = "Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME][,type=file|env]",
+        long,
+        value_name = "SPEC"
+    )]
     pub secret: Vec<String>,
     /// Refused: each step has a layer of its own
     #[arg(long, value_name = "BOOL")]

@@ -128,8 +128,10 @@ fn an_ordinary_users_second_build_executes_nothing() {
     );
     let visitor = Visitor::new(User::with_subordinate_ids().unwrap(), ONE_ID);
     let place = Place::new();
+    let cache = format!("--cache-repo={}/cache", place.registry.address());
     for expected in [&["only"][..], &[]] {
-        let finished = process::finish(visitor.build(&place).arg("--no-push"))
+        let mut build = visitor.build(&place);
+        let finished = process::finish(build.args(["--no-push", "--cache=true", &cache]))
             .unwrap()
             .success();
         assert_eq!(executed(&finished), expected);

@@ -84,8 +84,7 @@ fn a_local_directory_holds_the_final_tree() {
     let archive = out.path().join("tree.tar");
     process::run(pack.arg("-cf").arg(&archive).arg("-C").arg(&tree).arg(".")).unwrap();
     let found = Listing::of_tar(&mut std::fs::File::open(&archive).unwrap()).unwrap();
-    let difference = expected.difference(&found.without("/srv"));
-    assert!(difference.is_empty(), "{}", difference.join("\n"));
+    expected.assert_same(&found.without("/srv"), "the written tree");
 }
 
 #[test]
@@ -142,10 +141,8 @@ fn the_executable_builds_its_own_images() {
         )
         .unwrap();
     let listing = |image: &str| docker.container(image).create().unwrap().listing().unwrap();
-    let difference = listing(known).difference(&listing("own:executor"));
-    assert!(
-        difference.is_empty(),
-        "the image that tests use is another:\n{}",
-        difference.join("\n")
+    listing(known).assert_same(
+        &listing("own:executor"),
+        "the image that tests use is another",
     );
 }

@@ -81,9 +81,11 @@ fn a_second_build_on_the_machine_executes_nothing() {
         Project::new(DOCKERFILE),
         tempfile::tempdir().unwrap(),
     );
+    let cache = format!("--cache-repo={}/cache", place.registry.address());
     let run = || {
         let mut build = place.build(state.path());
-        process::finish(build.args(["--no-push", "."]).current_dir(project.path()))
+        build.args(["--no-push", "--cache=true", &cache, "."]);
+        process::finish(build.current_dir(project.path()))
             .unwrap()
             .success()
     };

@@ -1,0 +1,88 @@
+//! The state directory: what a build keeps on disk while it runs, and what killed builds left there.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::error::BuildError;
+
+/// A directory for one build, removed at its end.
+///
+/// It is locked while the build lives, so that the next one can tell it from what a killed build left.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    directory: TempDir,
+    _lock: File,
+}
+
+/// What the names of build directories start with.
+const PREFIX: &str = "build-";
+
+impl Scratch {
+    /// Makes a directory in the state directory, after removing those of builds that were killed.
+    pub(crate) fn new(state: &Path) -> Result<Self, BuildError> {
+        fs::create_dir_all(state).map_err(|source| BuildError::disk(state, source))?;
+        sweep(state).map_err(|source| BuildError::disk(state, source))?;
+        loop {
+            let directory = TempDir::with_prefix_in(PREFIX, state).map_err(|source| BuildError::disk(state, source))?;
+            let failed = |source| BuildError::disk(directory.path(), source);
+            let lock = File::open(directory.path()).map_err(failed)?;
+            lock.lock_shared().map_err(failed)?;
+            // Between creation and lock another build may have taken it for abandoned.
+            if directory.path().exists() {
+                return Ok(Self { directory, _lock: lock });
+            }
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// Removes the directories of builds that no longer live.
+fn sweep(state: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(state)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            remove_if_abandoned(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_abandoned(path: &PathBuf) -> io::Result<()> {
+    let lock = match File::open(path) {
+        Ok(lock) => lock,
+        // Its build ended in the meantime.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock() {
+        Ok(()) => fs::remove_dir_all(path),
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_build_keeps_its_directory_and_a_dead_one_loses_it() {
+        let state = TempDir::new().unwrap();
+        let dead = state.path().join("build-dead");
+        fs::create_dir_all(dead.join("stage-0")).unwrap();
+        let living = Scratch::new(state.path()).unwrap();
+        assert!(!dead.exists());
+        let second = Scratch::new(state.path()).unwrap();
+        assert!(living.path().exists() && second.path().exists());
+        let path = living.path().to_owned();
+        drop(living);
+        assert!(!path.exists());
+    }
+}
