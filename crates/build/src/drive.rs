@@ -32,6 +32,7 @@ use crate::record::chain;
 use crate::request::{BuildRequest, CacheLocation, Compat, NoCache};
 use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
+use crate::single::single_layer;
 use crate::state::Scratch;
 use crate::stage::{self, StageFuture};
 use crate::step::remote::Remotes;
@@ -128,6 +129,7 @@ pub(crate) fn plan_request(request: &BuildRequest, inputs: &Inputs, platform: Op
         allow: request.run.allow.clone(),
         hostname: request.run.hostname.clone(),
         all_stages: false,
+        kaniko: request.compat == Compat::Kaniko,
         ignore: inputs.context.ignore.as_ref().map(|ignore| ignore.patterns.clone()),
     }
 }
@@ -337,7 +339,10 @@ async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
     }
     try_join_all(stages.values().cloned()).await?;
     let target = stages[&work.plan.target].clone().await?;
-    let layers = target.files.lock().await.layers().to_vec();
+    let (layers, rows) = match work.request.snapshot.single {
+        true => single_layer(work, &target).await?,
+        false => (target.files.lock().await.layers().to_vec(), target.rows.clone()),
+    };
     let layers = try_join_all(layers.iter().map(|layer| layer.finished())).await?;
     let layers = match work.request.format.force_compression {
         true => try_join_all(layers.iter().map(|layer| pack::recompressed(work, layer))).await?,
@@ -345,7 +350,7 @@ async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
     };
     let parts = Parts {
         config: &work.plan.target_stage().config,
-        rows: target.rows.clone(),
+        rows,
         base_rows: target.base_rows,
         layers: layers.iter().map(|layer| layer.listed.clone()).collect(),
     };

@@ -28,6 +28,7 @@ mod record;
 mod request;
 mod schedule;
 mod services;
+mod single;
 mod stage;
 mod state;
 mod step;

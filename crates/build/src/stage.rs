@@ -33,6 +33,8 @@ pub(crate) struct StageResult {
     pub(crate) rows: Vec<History>,
     /// How many of the rows come from a base image.
     pub(crate) base_rows: usize,
+    /// How many of the layers come from a base image.
+    pub(crate) base_layers: usize,
     /// The base image's family of media types.
     pub(crate) base_family: Option<Family>,
 }
@@ -55,13 +57,14 @@ struct Walk {
     files: StageFiles,
     rows: Vec<History>,
     base_rows: usize,
+    base_layers: usize,
     base_family: Option<Family>,
 }
 
 impl Walk {
     async fn start(work: &Arc<Work>, stage: &Stage, others: &HashMap<StageId, StageFuture>) -> Result<Self, BuildError> {
         let directory = work.stage_directory(stage.id);
-        let plain = |files| Self { files, rows: Vec::new(), base_rows: 0, base_family: None };
+        let plain = |files| Self { files, rows: Vec::new(), base_rows: 0, base_layers: 0, base_family: None };
         Ok(match &stage.base {
             Base::Scratch => plain(StageFiles::new(Vec::new(), directory)),
             Base::Context(name) => plain(context_files(work, name, directory).await?),
@@ -72,6 +75,7 @@ impl Walk {
                 Self {
                     files: StageFiles::new(image.layers(), directory),
                     base_rows: rows.len(),
+                    base_layers: image.layers().len(),
                     rows,
                     base_family: Some(image.family()),
                 }
@@ -82,6 +86,7 @@ impl Walk {
                     files: StageFiles::on_top_of(&parent.files, directory).await,
                     rows: parent.rows.clone(),
                     base_rows: parent.base_rows,
+                    base_layers: parent.base_layers,
                     base_family: parent.base_family,
                 }
             }
@@ -93,6 +98,7 @@ impl Walk {
             files: Arc::new(Mutex::new(self.files)),
             rows: self.rows,
             base_rows: self.base_rows,
+            base_layers: self.base_layers,
             base_family: self.base_family,
         }
     }

@@ -190,6 +190,9 @@ fn run_key<C: Contents>(chain: Key, run: &Run, contents: &C, done: &Keys) -> Res
         .text("user", &run.user)
         .text("network", network_name(run.network))
         .number("insecure", u64::from(run.insecure));
+    if !run.volumes.is_empty() {
+        hasher = hasher.list("volumes", &run.volumes);
+    }
     if let Some((name, text)) = &run.script {
         hasher = hasher.text("script", name).bytes("text", text);
     }

@@ -187,6 +187,8 @@ pub struct Run {
     pub insecure: bool,
     /// Mounts with their values resolved.
     pub mounts: Vec<RunMount>,
+    /// Paths whose changes are not kept, where kaniko's rules are followed.
+    pub volumes: Vec<String>,
     /// A script handed over as a file: its name below `/dev/pipes` and its content.
     pub script: Option<(String, Vec<u8>)>,
 }
@@ -329,6 +331,9 @@ pub struct Request {
     pub hostname: Option<String>,
     /// Plan all stages, as a check of the whole file does.
     pub all_stages: bool,
+    /// Follow kaniko where it differs: USER owns what is copied without `--chown`, and what a RUN writes
+    /// below a VOLUME is not kept.
+    pub kaniko: bool,
     /// The ignore file of the main context, for the check that names files it hides.
     pub ignore: Option<Patterns>,
 }

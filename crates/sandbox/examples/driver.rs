@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use yadokari_sandbox::{
-    Cancel, Confinement, HELPER_ARGUMENT, Isolation, RunSpec, Runner as _, Sandbox, Settings, Stream,
-    UserNamespace, enter_user_namespace, helper_main, probe, recover,
+    Cancel, Confinement, HELPER_ARGUMENT, Isolation, RunSpec, Runner as _, Sandbox, Settings,
+    Stream, UserNamespace, enter_user_namespace, helper_main, probe, recover,
 };
 
 fn main() -> ExitCode {
@@ -19,7 +19,10 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == HELPER_ARGUMENT) {
         return helper_main(words.into_iter().skip(1));
     }
-    let mut words: Vec<String> = words.into_iter().map(|word| word.into_string().unwrap_or_default()).collect();
+    let mut words: Vec<String> = words
+        .into_iter()
+        .map(|word| word.into_string().unwrap_or_default())
+        .collect();
     if words.first().is_some_and(|word| word == "as-user") {
         match enter_user_namespace(&UserNamespace::default()) {
             Ok(map) => say(&format!("map: {map:?}")),
@@ -46,9 +49,13 @@ fn main() -> ExitCode {
 }
 
 fn run(isolation: &str, state_dir: &str, spec: &str) -> ExitCode {
-    let isolation = Isolation::ALL.into_iter().find(|known| known.name() == isolation);
+    let isolation = Isolation::ALL
+        .into_iter()
+        .find(|known| known.name() == isolation);
     let text = std::fs::read(spec);
-    let (Some(isolation), Ok(text)) = (isolation, text) else { return ExitCode::from(2) };
+    let (Some(isolation), Ok(text)) = (isolation, text) else {
+        return ExitCode::from(2);
+    };
     let spec: RunSpec = match serde_json::from_slice(&text) {
         Ok(spec) => spec,
         Err(error) => return fail(&error),
@@ -82,7 +89,10 @@ fn cancelled_by_interrupt() -> Cancel {
         }
     }
     let flag = FLAG.get_or_init(Arc::default).clone();
-    for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGTERM] {
+    for signal in [
+        nix::sys::signal::Signal::SIGINT,
+        nix::sys::signal::Signal::SIGTERM,
+    ] {
         install(signal, set);
     }
     Cancel::from_flag(flag)
@@ -91,7 +101,11 @@ fn cancelled_by_interrupt() -> Cancel {
 #[expect(unsafe_code, reason = "a handler has no safe form")]
 fn install(signal: nix::sys::signal::Signal, handler: extern "C" fn(i32)) {
     use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
-    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+    let action = SigAction::new(
+        SigHandler::Handler(handler),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
     // SAFETY: the handler does one atomic store on a value that is initialised before and never dropped.
     let _ = unsafe { sigaction(signal, &action) };
 }

@@ -1,8 +1,9 @@
 //! The capability sets of a command.
 
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
-    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
+    clear_ambient_capability_set, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities,
 };
 
 use crate::error::{At as _, Fault};
@@ -34,7 +35,8 @@ pub(crate) fn limit_bounding_set() -> Result<(), Fault> {
     }
     for capability in CapabilitySet::all().difference(DEFAULT).iter() {
         if capability_is_in_bounding_set(capability).unwrap_or(false) {
-            remove_capability_from_bounding_set(capability).at("drop a capability of", "/proc/self")?;
+            remove_capability_from_bounding_set(capability)
+                .at("drop a capability of", "/proc/self")?;
         }
     }
     Ok(())
@@ -43,10 +45,18 @@ pub(crate) fn limit_bounding_set() -> Result<(), Fault> {
 /// Leaves user 0 the default set and every other user none.
 pub(crate) fn limit(is_root: bool) -> Result<(), Fault> {
     let own = capabilities(None).at("read the capabilities of", "/proc/self")?;
-    let kept = if is_root { own.permitted.intersection(DEFAULT) } else { CapabilitySet::empty() };
+    let kept = if is_root {
+        own.permitted.intersection(DEFAULT)
+    } else {
+        CapabilitySet::empty()
+    };
     // Kernels before 4.3 have no ambient set.
     let _ = clear_ambient_capability_set();
-    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
     set_capabilities(None, sets).at("limit the capabilities of", "/proc/self")
 }
 
@@ -54,10 +64,15 @@ pub(crate) fn limit(is_root: bool) -> Result<(), Fault> {
 pub(crate) fn keep_everything() -> Result<(), Fault> {
     let own = capabilities(None).at("read the capabilities of", "/proc/self")?;
     let all = own.permitted;
-    let sets = CapabilitySets { effective: all, permitted: all, inheritable: all };
+    let sets = CapabilitySets {
+        effective: all,
+        permitted: all,
+        inheritable: all,
+    };
     set_capabilities(None, sets).at("set the capabilities of", "/proc/self")?;
     for capability in all.iter() {
-        configure_capability_in_ambient_set(capability, true).at("keep a capability of", "/proc/self")?;
+        configure_capability_in_ambient_set(capability, true)
+            .at("keep a capability of", "/proc/self")?;
     }
     Ok(())
 }

@@ -22,7 +22,10 @@ use crate::{directory, landlock, stubs};
 pub(crate) fn run(spec: &RunSpec, leash: impl AsFd) -> Result<Exit, RunError> {
     if let Some(mount) = spec.mounts.first() {
         return Err(RunError::Unsupported {
-            what: format!("the mount on {} in chroot isolation", mount.target.display()),
+            what: format!(
+                "the mount on {} in chroot isolation",
+                mount.target.display()
+            ),
             needs: "namespaces or rootswap".to_owned(),
         });
     }
@@ -66,13 +69,24 @@ impl Devices {
         stubs::keep_directory(handle, &path)?;
         let dev = directory::open_beneath(handle, &path)?;
         if !directory::names(&dev).at("list", "/dev")?.is_empty() {
-            return Ok(Self { dev: None, made: Vec::new() });
+            return Ok(Self {
+                dev: None,
+                made: Vec::new(),
+            });
         }
         let mut made = Vec::new();
         for (name, major, minor) in NODES {
             let mode = Mode::from_raw_mode(0o666);
             // Where no node may be made the command has none; it is told by its absence.
-            if mknodat(&dev, name, FileType::CharacterDevice, mode, makedev(major, minor)).is_ok() {
+            if mknodat(
+                &dev,
+                name,
+                FileType::CharacterDevice,
+                mode,
+                makedev(major, minor),
+            )
+            .is_ok()
+            {
                 let _ = rustix::fs::chmodat(&dev, name, mode, rustix::fs::AtFlags::empty());
                 made.push(name);
             }
@@ -82,7 +96,10 @@ impl Devices {
                 made.push(name);
             }
         }
-        Ok(Self { dev: Some(dev), made })
+        Ok(Self {
+            dev: Some(dev),
+            made,
+        })
     }
 
     fn remove(self) {
@@ -105,5 +122,10 @@ pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer,
         Err(RunError::Exec { .. }) => {}
         Err(error) => return Err(error),
     }
-    Ok(ProbeAnswer { obstacle: None, notes: vec![Note::NoProc], landlock: landlock::version(), overlay: false })
+    Ok(ProbeAnswer {
+        obstacle: None,
+        notes: vec![Note::NoProc],
+        landlock: landlock::version(),
+        overlay: false,
+    })
 }

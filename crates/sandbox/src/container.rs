@@ -37,7 +37,10 @@ impl ContainerEvidence {
     pub fn gather(hints: &ContainerHints) -> Self {
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let cgroup = fs::read_to_string("/proc/1/cgroup").unwrap_or_default();
-        let files: Vec<&str> = MARKER_FILES.into_iter().filter(|file| Path::new(file).exists()).collect();
+        let files: Vec<&str> = MARKER_FILES
+            .into_iter()
+            .filter(|file| Path::new(file).exists())
+            .collect();
         Self::judge(hints, &files, &mountinfo, &cgroup)
     }
 
@@ -52,7 +55,11 @@ impl ContainerEvidence {
         if let Some(word) = CGROUP_WORDS.into_iter().find(|word| cgroup.contains(word)) {
             markers.push(format!("/proc/1/cgroup names {word}"));
         }
-        Self { markers, root: root_mount(mountinfo), force: hints.force }
+        Self {
+            markers,
+            root: root_mount(mountinfo),
+            force: hints.force,
+        }
     }
 
     /// Whether `/` may be swapped: a marker says container, and `/` is not a whole filesystem of a disk.
@@ -66,7 +73,10 @@ impl ContainerEvidence {
             [] => "no sign of a container".to_owned(),
             markers => markers.join(", "),
         };
-        format!("{markers}; `/` is `{}` of a {} filesystem", self.root.directory, self.root.kind)
+        format!(
+            "{markers}; `/` is `{}` of a {} filesystem",
+            self.root.directory, self.root.kind
+        )
     }
 }
 
@@ -82,7 +92,11 @@ impl RootMount {
 
 /// Finds the last mount at `/` in the text of `/proc/self/mountinfo`.
 fn root_mount(mountinfo: &str) -> RootMount {
-    mountinfo.lines().filter_map(root_mount_of_line).next_back().unwrap_or_default()
+    mountinfo
+        .lines()
+        .filter_map(root_mount_of_line)
+        .next_back()
+        .unwrap_or_default()
 }
 
 fn root_mount_of_line(line: &str) -> Option<RootMount> {
@@ -90,7 +104,10 @@ fn root_mount_of_line(line: &str) -> Option<RootMount> {
     let mut fields = mount.split(' ').skip(3);
     let (directory, at) = (fields.next()?, fields.next()?);
     let kind = filesystem.split(' ').next()?;
-    (at == "/").then(|| RootMount { directory: directory.to_owned(), kind: kind.to_owned() })
+    (at == "/").then(|| RootMount {
+        directory: directory.to_owned(),
+        kind: kind.to_owned(),
+    })
 }
 
 const MARKER_FILES: [&str; 3] = ["/.dockerenv", "/run/.containerenv", "/run/.dockerenv"];
@@ -98,8 +115,15 @@ const MARKER_FILES: [&str; 3] = ["/.dockerenv", "/run/.containerenv", "/run/.doc
 const CGROUP_WORDS: [&str; 6] = ["docker", "kubepods", "containerd", "libpod", "lxc", "crio"];
 
 /// Kinds that a machine boots from rarely, and then without any container marker.
-const CONTAINER_FILESYSTEMS: [&str; 7] =
-    ["overlay", "overlayfs", "fuse.fuse-overlayfs", "fuse-overlayfs", "aufs", "virtiofs", "9p"];
+const CONTAINER_FILESYSTEMS: [&str; 7] = [
+    "overlay",
+    "overlayfs",
+    "fuse.fuse-overlayfs",
+    "fuse-overlayfs",
+    "aufs",
+    "virtiofs",
+    "9p",
+];
 
 #[cfg(test)]
 mod tests {
@@ -115,7 +139,8 @@ mod tests {
         let vfs = "600 500 8:1 /var/lib/docker/vfs/dir/abc / rw,relatime - ext4 /dev/sda1 rw";
         let machine = "26 1 254:0 / / rw,relatime - ext4 /dev/vda rw";
         let btrfs = "26 1 0:20 /@ / rw - btrfs /dev/sda2 rw,subvol=/@";
-        let docker_btrfs = "26 1 0:20 /var/lib/docker/btrfs/subvolumes/abc / rw - btrfs /dev/sda2 rw";
+        let docker_btrfs =
+            "26 1 0:20 /var/lib/docker/btrfs/subvolumes/abc / rw - btrfs /dev/sda2 rw";
         let none = ContainerHints::default();
         let marked = ["/.dockerenv"];
         for (root, files, expected) in [
@@ -130,10 +155,38 @@ mod tests {
         ] {
             assert_eq!(allowed(&none, files, root), expected, "{root} {files:?}");
         }
-        assert!(allowed(&ContainerHints { kubernetes: true, ..none.clone() }, &[], overlay));
-        assert!(allowed(&ContainerHints { container: Some("podman".into()), ..none.clone() }, &[], overlay));
-        assert!(!allowed(&ContainerHints { container: Some(String::new()), ..none.clone() }, &[], overlay));
-        assert!(allowed(&ContainerHints { force: true, ..none }, &[], machine));
+        assert!(allowed(
+            &ContainerHints {
+                kubernetes: true,
+                ..none.clone()
+            },
+            &[],
+            overlay
+        ));
+        assert!(allowed(
+            &ContainerHints {
+                container: Some("podman".into()),
+                ..none.clone()
+            },
+            &[],
+            overlay
+        ));
+        assert!(!allowed(
+            &ContainerHints {
+                container: Some(String::new()),
+                ..none.clone()
+            },
+            &[],
+            overlay
+        ));
+        assert!(allowed(
+            &ContainerHints {
+                force: true,
+                ..none
+            },
+            &[],
+            machine
+        ));
     }
 
     #[test]

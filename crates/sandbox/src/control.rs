@@ -28,8 +28,14 @@ pub(crate) struct Request {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
-    Run { isolation: Isolation, confinement: Confinement, spec: Box<RunSpec> },
-    Probe { isolation: Isolation },
+    Run {
+        isolation: Isolation,
+        confinement: Confinement,
+        spec: Box<RunSpec>,
+    },
+    Probe {
+        isolation: Isolation,
+    },
 }
 
 /// What came of it.
@@ -75,7 +81,10 @@ mod tests {
         let back: Reply = receive(&mut bytes.as_slice()).unwrap();
         assert!(matches!(back, Reply::Failed(RunError::Cancelled)));
         for cut in 0..bytes.len() {
-            assert!(receive::<Reply>(&mut &bytes[..cut]).is_err(), "cut at {cut}");
+            assert!(
+                receive::<Reply>(&mut &bytes[..cut]).is_err(),
+                "cut at {cut}"
+            );
         }
         let huge = u64::MAX.to_le_bytes();
         assert!(receive::<Reply>(&mut huge.as_slice()).is_err());

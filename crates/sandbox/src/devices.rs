@@ -22,7 +22,9 @@ pub(crate) fn mount_dev(
     mount_plain("tmpfs", dev, flags, "mode=755,size=65536k")?;
     for (name, major, minor) in NODES {
         if add_node(dev, name, makedev(major, minor)).is_err() {
-            report.note(Note::NoDevice { path: format!("/dev/{name}") });
+            report.note(Note::NoDevice {
+                path: format!("/dev/{name}"),
+            });
         }
     }
     if security == Security::Insecure {
@@ -95,11 +97,16 @@ fn mount_pts(dev: &Path, report: &mut Report) -> Result<(), Fault> {
     std::fs::create_dir(&pts).at("make", &pts)?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     // Group 5 is tty everywhere, but may not be mapped here.
-    let mounted = ["newinstance,ptmxmode=0666,mode=0620,gid=5", "newinstance,ptmxmode=0666,mode=0620"]
-        .into_iter()
-        .any(|options| mount_plain("devpts", &pts, flags, options).is_ok());
+    let mounted = [
+        "newinstance,ptmxmode=0666,mode=0620,gid=5",
+        "newinstance,ptmxmode=0666,mode=0620",
+    ]
+    .into_iter()
+    .any(|options| mount_plain("devpts", &pts, flags, options).is_ok());
     if !mounted {
-        report.note(Note::NoDevice { path: "/dev/pts/ptmx".to_owned() });
+        report.note(Note::NoDevice {
+            path: "/dev/pts/ptmx".to_owned(),
+        });
     }
     let ptmx = dev.join("ptmx");
     symlink("pts/ptmx", &ptmx).at("link", &ptmx)
@@ -108,7 +115,12 @@ fn mount_pts(dev: &Path, report: &mut Report) -> Result<(), Fault> {
 fn mount_shm(shm: &Path, size: Option<u64>) -> Result<(), Fault> {
     std::fs::create_dir(shm).at("make", shm)?;
     let options = format!("mode=1777,size={}", size.unwrap_or(64 << 20));
-    mount_plain("tmpfs", shm, MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, &options)
+    mount_plain(
+        "tmpfs",
+        shm,
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        &options,
+    )
 }
 
 /// Kernels may be built without message queues; nothing else depends on them.
@@ -120,14 +132,26 @@ fn mount_mqueue(path: &Path) {
 }
 
 /// Mounts a filesystem that has no source.
-pub(crate) fn mount_plain(kind: &str, target: &Path, flags: MountFlags, options: &str) -> Result<(), Fault> {
+pub(crate) fn mount_plain(
+    kind: &str,
+    target: &Path,
+    flags: MountFlags,
+    options: &str,
+) -> Result<(), Fault> {
     let options = std::ffi::CString::new(options).unwrap_or_default();
-    mount(kind, target, kind, flags, Some(options.as_c_str())).at(&format!("mount {kind} on"), target)
+    mount(kind, target, kind, flags, Some(options.as_c_str()))
+        .at(&format!("mount {kind} on"), target)
 }
 
 /// Character devices with their numbers.
-pub(crate) const NODES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+pub(crate) const NODES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 pub(crate) const LINKS: [(&str, &str); 4] = [
     ("fd", "/proc/self/fd"),

@@ -42,8 +42,14 @@ pub(crate) fn resolve(root: &Path, path: &Path) -> Result<PathBuf, Fault> {
 
 /// The components of `path`, last first; `..` stays.
 fn components(path: &Path) -> Vec<PathBuf> {
-    let kept = path.components().filter(|c| matches!(c, Component::Normal(_) | Component::ParentDir));
-    kept.map(|c| PathBuf::from(c.as_os_str())).collect::<Vec<_>>().into_iter().rev().collect()
+    let kept = path
+        .components()
+        .filter(|c| matches!(c, Component::Normal(_) | Component::ParentDir));
+    kept.map(|c| PathBuf::from(c.as_os_str()))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect()
 }
 
 /// Opens the directory at `path`, relative to `root`, following no link at all.

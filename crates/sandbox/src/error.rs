@@ -48,7 +48,9 @@ pub enum RunError {
     #[error("working directory {0}")]
     WorkingDirectory(Fault),
     /// The user cannot be taken on.
-    #[error("cannot run as {uid}:{gid}: {fault}; the id map of this user namespace may not hold them")]
+    #[error(
+        "cannot run as {uid}:{gid}: {fault}; the id map of this user namespace may not hold them"
+    )]
     User {
         /// Wanted user id.
         uid: u32,
@@ -156,5 +158,9 @@ impl<T> At<T> for Result<T, nix::errno::Errno> {
 }
 
 pub(crate) fn fault(action: &str, path: impl AsRef<Path>, errno: i32) -> Fault {
-    Fault { action: action.to_owned(), path: path.as_ref().to_owned(), errno }
+    Fault {
+        action: action.to_owned(),
+        path: path.as_ref().to_owned(),
+        errno,
+    }
 }

@@ -16,7 +16,10 @@ pub(crate) fn hosts(spec: &RunSpec) -> String {
 
 /// One line for each added host.
 pub(crate) fn added_hosts(spec: &RunSpec) -> String {
-    spec.hosts.iter().map(|(address, name)| format!("{address}\t{}\n", name.to_lowercase())).collect()
+    spec.hosts
+        .iter()
+        .map(|(address, name)| format!("{address}\t{}\n", name.to_lowercase()))
+        .collect()
 }
 
 /// The content of `/etc/resolv.conf`.
@@ -35,7 +38,10 @@ mod tests {
     #[test]
     fn added_hosts_follow_the_fixed_lines_in_lower_case() {
         let mut spec = RunSpec::new("/", ["true"]);
-        spec.hosts = vec![("10.0.0.1".into(), "Db".into()), ("::2".into(), "six".into())];
+        spec.hosts = vec![
+            ("10.0.0.1".into(), "Db".into()),
+            ("::2".into(), "six".into()),
+        ];
         assert_eq!(
             hosts(&spec),
             "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.1\tdb\n::2\tsix\n"

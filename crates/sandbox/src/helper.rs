@@ -56,7 +56,11 @@ fn close_output() -> Result<(), Fault> {
 
 fn answer(request: &Request, leash: &UnixStream) -> Reply {
     match &request.task {
-        Task::Run { isolation, confinement, spec } => {
+        Task::Run {
+            isolation,
+            confinement,
+            spec,
+        } => {
             let result = match isolation {
                 Isolation::Namespaces => namespaces::run(spec, leash),
                 Isolation::Rootswap => rootswap::run(spec, request, *confinement, leash),
@@ -74,7 +78,11 @@ fn answer(request: &Request, leash: &UnixStream) -> Reply {
     }
 }
 
-fn examine(isolation: Isolation, request: &Request, leash: &UnixStream) -> Result<ProbeAnswer, RunError> {
+fn examine(
+    isolation: Isolation,
+    request: &Request,
+    leash: &UnixStream,
+) -> Result<ProbeAnswer, RunError> {
     match isolation {
         Isolation::Namespaces => namespaces::examine(&request.state_dir, leash),
         Isolation::Rootswap => rootswap::examine(&request.state_dir, &request.hints),

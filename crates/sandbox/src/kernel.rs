@@ -11,13 +11,15 @@ use crate::error::{At as _, Fault, fault};
 pub(crate) fn become_private() -> Result<(), Fault> {
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     ignore_interrupts();
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at("protect", "/proc/self")
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .at("protect", "/proc/self")
 }
 
 /// Something to read that is at its end at once.
 pub(crate) fn empty_input() -> Result<OwnedFd, Fault> {
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    null.or_else(|_| rustix::pipe::pipe().map(|(reader, _)| reader)).at("open", "/dev/null")
+    null.or_else(|_| rustix::pipe::pipe().map(|(reader, _)| reader))
+        .at("open", "/dev/null")
 }
 
 /// The two sides of a fork.
@@ -63,14 +65,23 @@ pub(crate) fn reset_signals() {
 /// A terminal interrupts the helper together with its caller; the caller then lets go of the leash.
 #[expect(unsafe_code, reason = "signal actions have no safe form")]
 fn ignore_interrupts() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGQUIT,
+        libc::SIGPIPE,
+    ] {
         // SAFETY: SIG_IGN installs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }
 
 /// Marks every descriptor from 3 on to be closed by `exec`.
-#[expect(unsafe_code, reason = "close_range and fcntl on numbers have no safe form")]
+#[expect(
+    unsafe_code,
+    reason = "close_range and fcntl on numbers have no safe form"
+)]
 pub(crate) fn close_on_exec_from_3() {
     const CLOSE_RANGE_CLOEXEC: libc::c_uint = 4;
     // SAFETY: only the close-on-exec flag changes, so no owned descriptor becomes invalid.
@@ -78,7 +89,9 @@ pub(crate) fn close_on_exec_from_3() {
     if done == 0 {
         return;
     }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(65_536);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(65_536);
     for fd in 3..i32::try_from(limit.min(65_536)).unwrap_or(65_536) {
         // SAFETY: as above; numbers that are not open answer EBADF.
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
@@ -88,8 +101,12 @@ pub(crate) fn close_on_exec_from_3() {
 /// Brings the loopback interface of the current network namespace up.
 #[expect(unsafe_code, reason = "interface flags are set by ioctl")]
 pub(crate) fn raise_loopback() -> Result<(), Fault> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)
-        .at("make a socket for", "lo")?;
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )
+    .at("make a socket for", "lo")?;
     // SAFETY: an all-zero ifreq is valid; the name is shorter than the array and stays terminated.
     let result = unsafe {
         let mut request = std::mem::zeroed::<libc::ifreq>();
@@ -98,10 +115,20 @@ pub(crate) fn raise_loopback() -> Result<(), Fault> {
         request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
         libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
     };
-    if result < 0 { Err(last_fault("bring up", "lo")) } else { Ok(()) }
+    if result < 0 {
+        Err(last_fault("bring up", "lo"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The error number the last libc call left behind.
 pub(crate) fn last_fault(action: &str, path: &str) -> Fault {
-    fault(action, path, std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+    fault(
+        action,
+        path,
+        std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO),
+    )
 }

@@ -34,7 +34,9 @@ pub(crate) fn guard_processes() -> Result<(), String> {
 ///
 /// Names can be listed, and entries made and removed, everywhere below `/`: a rule for
 /// `/` reaches all of it, and the command must be able to change the entries of its root.
-pub(crate) fn confine<'a>(open: impl IntoIterator<Item = &'a std::path::PathBuf>) -> Result<(), String> {
+pub(crate) fn confine<'a>(
+    open: impl IntoIterator<Item = &'a std::path::PathBuf>,
+) -> Result<(), String> {
     let version = version();
     if version == 0 {
         return Err("the kernel has no Landlock".to_owned());
@@ -100,7 +102,11 @@ impl Ruleset {
     fn new(version: u32, handled: u64) -> Result<Self, String> {
         const SCOPE_SIGNAL: u64 = 1 << 1;
         let scoped = if version >= 6 { SCOPE_SIGNAL } else { 0 };
-        let attributes = RulesetAttributes { files: handled, network: 0, scoped };
+        let attributes = RulesetAttributes {
+            files: handled,
+            network: 0,
+            scoped,
+        };
         let size = match version {
             0..=3 => 8,
             4 | 5 => 16,
@@ -110,27 +116,51 @@ impl Ruleset {
         if fd < 0 {
             return Err(last_fault("make a Landlock ruleset for", "command").to_string());
         }
-        Ok(Self { fd: own(fd), handled })
+        Ok(Self {
+            fd: own(fd),
+            handled,
+        })
     }
 
     /// Allows `rights` for `path` and what lies below it. A path that is gone needs no rule.
     #[expect(unsafe_code, reason = "Landlock has no safe form")]
     fn allow(&self, path: &Path, rights: u64) -> Result<(), String> {
         const PATH_BENEATH: libc::c_int = 1;
-        let Ok(parent) = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        else {
+        let Ok(parent) = rustix::fs::open(
+            path,
+            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) else {
             return Ok(());
         };
-        let Ok(stat) = rustix::fs::fstat(&parent) else { return Ok(()) };
+        let Ok(stat) = rustix::fs::fstat(&parent) else {
+            return Ok(());
+        };
         let directory = crate::stubs::is_directory(&stat);
-        let allowed = self.handled & if directory { rights } else { rights & rights::OF_FILES };
-        let rule = PathBeneath { allowed, parent: parent.as_raw_fd() };
-        if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink || allowed == 0 {
+        let allowed = self.handled
+            & if directory {
+                rights
+            } else {
+                rights & rights::OF_FILES
+            };
+        let rule = PathBeneath {
+            allowed,
+            parent: parent.as_raw_fd(),
+        };
+        if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink
+            || allowed == 0
+        {
             return Ok(());
         }
         // SAFETY: `rule` outlives the call and has the layout that PATH_BENEATH asks for.
         let result = unsafe {
-            libc::syscall(libc::SYS_landlock_add_rule, self.fd.as_raw_fd(), PATH_BENEATH, &raw const rule, 0)
+            libc::syscall(
+                libc::SYS_landlock_add_rule,
+                self.fd.as_raw_fd(),
+                PATH_BENEATH,
+                &raw const rule,
+                0,
+            )
         };
         if result < 0 {
             return Err(last_fault("allow in Landlock", &path.display().to_string()).to_string());

@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use nix::unistd::{Gid, Uid, execve, setgroups, setresgid, setresuid};
-use rustix::process::{Resource, Rlimit, Signal, chdir, set_parent_process_death_signal, setrlimit, setsid};
+use rustix::process::{
+    Resource, Rlimit, Signal, chdir, set_parent_process_death_signal, setrlimit, setsid,
+};
 
 use crate::error::{At as _, Fault, RunError, fault};
 use crate::spec::{RunSpec, Security, Ulimit, User};
@@ -22,7 +24,9 @@ pub(crate) fn launch(
     // The caller's group and session may be signalled as a whole, and its terminal is not the command's.
     setsid().at("start a session for", "command")?;
     nix::unistd::dup2_stdin(kernel::empty_input()?).at("empty", "stdin")?;
-    chdir(&spec.cwd).at("cannot enter", &spec.cwd).map_err(RunError::WorkingDirectory)?;
+    chdir(&spec.cwd)
+        .at("cannot enter", &spec.cwd)
+        .map_err(RunError::WorkingDirectory)?;
     limit_resources(&spec.ulimits)?;
     confine()?;
     take_identity(spec)?;
@@ -42,14 +46,24 @@ fn take_identity(spec: &RunSpec) -> Result<(), RunError> {
         capabilities::limit_bounding_set()?;
     }
     change_user(&spec.user).map_err(|fault| RunError::User { uid, gid, fault })?;
-    if insecure { capabilities::keep_everything()? } else { capabilities::limit(spec.user.is_root())? };
+    if insecure {
+        capabilities::keep_everything()?
+    } else {
+        capabilities::limit(spec.user.is_root())?
+    };
     Ok(())
 }
 
 fn change_user(user: &User) -> Result<(), Fault> {
     let mut groups = vec![user.gid];
     groups.extend(user.groups.iter().filter(|group| **group != user.gid));
-    match setgroups(&groups.iter().copied().map(Gid::from_raw).collect::<Vec<_>>()) {
+    match setgroups(
+        &groups
+            .iter()
+            .copied()
+            .map(Gid::from_raw)
+            .collect::<Vec<_>>(),
+    ) {
         // A namespace with a single id forbids setting groups at all.
         Err(nix::errno::Errno::EPERM) if groups.len() == 1 => {}
         result => result.at("set the groups of", "command")?,
@@ -67,7 +81,10 @@ fn limit_resources(ulimits: &[Ulimit]) -> Result<(), RunError> {
             reason: "is not a resource".to_owned(),
         })?;
         let bound = |value: u64| (value != u64::MAX).then_some(value);
-        let value = Rlimit { current: bound(limit.soft), maximum: bound(limit.hard) };
+        let value = Rlimit {
+            current: bound(limit.soft),
+            maximum: bound(limit.hard),
+        };
         setrlimit(resource, value).at("set the limit", &limit.name)?;
     }
     Ok(())
@@ -96,13 +113,22 @@ fn resource(name: &str) -> Option<Resource> {
 }
 
 fn execute(spec: &RunSpec) -> Result<Infallible, RunError> {
-    let program = spec.argv.first().map_or(OsStr::new(""), |word| word.as_os_str());
+    let program = spec
+        .argv
+        .first()
+        .map_or(OsStr::new(""), |word| word.as_os_str());
     let path = lookup::executable(Path::new("/"), program, &spec.env, &spec.cwd)?;
     let path = text(path.as_os_str().as_bytes().to_vec(), "executable")?;
-    let arguments = spec.argv.iter().map(|word| text(word.as_bytes().to_vec(), "argument"));
+    let arguments = spec
+        .argv
+        .iter()
+        .map(|word| text(word.as_bytes().to_vec(), "argument"));
     let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
     let environment = spec.env.iter().map(|(name, value)| {
-        text([name.as_bytes(), b"=", value.as_bytes()].concat(), "environment variable")
+        text(
+            [name.as_bytes(), b"=", value.as_bytes()].concat(),
+            "environment variable",
+        )
     });
     let environment = environment.collect::<Result<Vec<_>, _>>()?;
     let Err(errno) = execve(&path, &arguments, &environment);
@@ -113,10 +139,15 @@ fn execute(spec: &RunSpec) -> Result<Infallible, RunError> {
         nix::errno::Errno::E2BIG => "argument list too long".to_owned(),
         other => fault("execute", program, other as i32).to_string(),
     };
-    Err(RunError::Exec { program: program.to_string_lossy().into_owned(), reason })
+    Err(RunError::Exec {
+        program: program.to_string_lossy().into_owned(),
+        reason,
+    })
 }
 
 fn text(bytes: Vec<u8>, what: &str) -> Result<CString, RunError> {
-    CString::new(bytes)
-        .map_err(|_| RunError::Invalid { what: what.to_owned(), reason: "holds a NUL byte".to_owned() })
+    CString::new(bytes).map_err(|_| RunError::Invalid {
+        what: what.to_owned(),
+        reason: "holds a NUL byte".to_owned(),
+    })
 }

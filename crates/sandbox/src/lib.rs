@@ -52,5 +52,7 @@ pub use probe::{Attempt, Obstacle, Probe, probe};
 pub use rootswap::{RecoverError, Recovered, recover};
 pub use runner::{Abilities, Confinement, Exit, Note, Runner, Stream};
 pub use sandbox::{Sandbox, Settings};
-pub use spec::{Isolation, Mount, MountSource, Network, ResolvConf, RunSpec, Security, Ulimit, User};
+pub use spec::{
+    Isolation, Mount, MountSource, Network, ResolvConf, RunSpec, Security, Ulimit, User,
+};
 pub use userns::{IdMap, UserNamespace, UserNamespaceError, enter_user_namespace};

@@ -24,12 +24,18 @@ pub(crate) fn executable(
 ) -> Result<PathBuf, RunError> {
     if program.as_bytes().contains(&b'/') {
         let path = cwd.join(program);
-        return check(root, &path).map(|()| path).map_err(|reason| failure(program, reason));
+        return check(root, &path)
+            .map(|()| path)
+            .map_err(|reason| failure(program, reason));
     }
     if program.is_empty() {
         return Err(failure(program, "executable file not found in $PATH"));
     }
-    let path = env.iter().rev().find(|(name, _)| name == "PATH").map_or(OsStr::new(""), |(_, value)| value);
+    let path = env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map_or(OsStr::new(""), |(_, value)| value);
     search(root, program, path, cwd)
         .ok_or_else(|| failure(program, "executable file not found in $PATH"))
 }
@@ -59,7 +65,10 @@ fn check(root: &Path, path: &Path) -> Result<(), &'static str> {
 }
 
 fn failure(program: &OsStr, reason: &str) -> RunError {
-    RunError::Exec { program: program.to_string_lossy().into_owned(), reason: reason.to_owned() }
+    RunError::Exec {
+        program: program.to_string_lossy().into_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +80,12 @@ mod tests {
         for directory in ["bin", "sbin/tool", "w/bin"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
-        for (file, mode) in [("bin/tool", 0o755), ("bin/data", 0o644), ("w/bin/here", 0o711), ("w/mine", 0o755)] {
+        for (file, mode) in [
+            ("bin/tool", 0o755),
+            ("bin/data", 0o644),
+            ("w/bin/here", 0o711),
+            ("w/mine", 0o755),
+        ] {
             fs::write(root.path().join(file), "").unwrap();
             fs::set_permissions(root.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -80,7 +94,10 @@ mod tests {
 
     fn found(program: &str, path: Option<&str>) -> Result<String, String> {
         let root = root();
-        let env: Vec<(OsString, OsString)> = path.map(|path| ("PATH".into(), path.into())).into_iter().collect();
+        let env: Vec<(OsString, OsString)> = path
+            .map(|path| ("PATH".into(), path.into()))
+            .into_iter()
+            .collect();
         match executable(root.path(), OsStr::new(program), &env, Path::new("/w")) {
             Ok(path) => Ok(path.to_str().unwrap().to_owned()),
             Err(RunError::Exec { reason, .. }) => Err(reason),
@@ -100,7 +117,11 @@ mod tests {
             ("bin/here", None, Ok("/w/bin/here".to_owned())),
             ("/bin/tool", None, Ok("/bin/tool".to_owned())),
             ("/bin/data", None, Err("permission denied".to_owned())),
-            ("/bin/nosuch", None, Err("no such file or directory".to_owned())),
+            (
+                "/bin/nosuch",
+                None,
+                Err("no such file or directory".to_owned()),
+            ),
             ("/bin/tool/x", None, Err("not a directory".to_owned())),
             ("/sbin/tool", None, Err("is a directory".to_owned())),
             ("", Some("/bin"), Err(nowhere)),

@@ -65,7 +65,10 @@ pub(crate) fn prepare(
 ) -> Result<(), Fault> {
     for (index, mount) in placed.iter().enumerate() {
         let kind = mount.mount.source.stub_kind();
-        let above = placed[..index].iter().rev().find(|above| is_below(&mount.path, &above.path));
+        let above = placed[..index]
+            .iter()
+            .rev()
+            .find(|above| is_below(&mount.path, &above.path));
         if let Some(above) = above {
             if let MountSource::Directory(source) = &above.mount.source {
                 let inside = mount.path.strip_prefix(&above.path).unwrap_or(&mount.path);
@@ -87,8 +90,15 @@ mod tests {
     use super::*;
 
     fn mount(target: &str) -> Mount {
-        let source = MountSource::Tmpfs { size: None, mode: 0o1777 };
-        Mount { target: PathBuf::from(target), source, read_only: false }
+        let source = MountSource::Tmpfs {
+            size: None,
+            mode: 0o1777,
+        };
+        Mount {
+            target: PathBuf::from(target),
+            source,
+            read_only: false,
+        }
     }
 
     #[test]
@@ -97,7 +107,10 @@ mod tests {
         std::os::unix::fs::symlink("/run", root.path().join("r")).unwrap();
         let mounts = ["/b/c", "/a-x", "/r/secrets", "/b", "/a/y"].map(mount);
         let placed = place(root.path(), &mounts).unwrap();
-        let paths: Vec<_> = placed.iter().map(|placed| placed.path.to_str().unwrap()).collect();
+        let paths: Vec<_> = placed
+            .iter()
+            .map(|placed| placed.path.to_str().unwrap())
+            .collect();
         assert_eq!(paths, ["a/y", "a-x", "b", "b/c", "run/secrets"]);
     }
 
@@ -106,7 +119,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for target in ["/", "/..", "relative", "", "/a/.."] {
             let mounts = [mount(target)];
-            assert!(matches!(place(root.path(), &mounts), Err(RunError::Invalid { .. })), "{target}");
+            assert!(
+                matches!(place(root.path(), &mounts), Err(RunError::Invalid { .. })),
+                "{target}"
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive,
+    mount_change, mount_remount, unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
@@ -60,13 +60,20 @@ struct Layout<'a> {
 impl<'a> Layout<'a> {
     fn prepare(spec: &'a RunSpec, generated: &'a [Mount]) -> Result<Self, RunError> {
         let root = directory::open(&spec.root)?;
-        let [proc, dev, sys] = ["/proc", "/dev", "/sys"].map(|path| directory::resolve(&spec.root, Path::new(path)));
+        let [proc, dev, sys] =
+            ["/proc", "/dev", "/sys"].map(|path| directory::resolve(&spec.root, Path::new(path)));
         let (proc, dev, sys) = (proc?, dev?, sys?);
         for path in [&proc, &dev, &sys] {
             stubs::keep_directory(&root, path)?;
         }
         let mounts = mounts::place(&spec.root, generated.iter().chain(&spec.mounts))?;
-        let mut layout = Self { proc, dev, sys, mounts, stubs: Stubs::default() };
+        let mut layout = Self {
+            proc,
+            dev,
+            sys,
+            mounts,
+            stubs: Stubs::default(),
+        };
         let fresh = [layout.proc.clone(), layout.dev.clone(), layout.sys.clone()];
         let made = mounts::prepare(&root, &layout.mounts, &fresh, &mut layout.stubs);
         if let Err(fault) = made {
@@ -87,7 +94,11 @@ fn generated_mounts() -> [Mount; 2] {
     })
 }
 
-fn become_command(spec: &RunSpec, layout: &Layout<'_>, report: &mut Report) -> Result<Infallible, RunError> {
+fn become_command(
+    spec: &RunSpec,
+    layout: &Layout<'_>,
+    report: &mut Report,
+) -> Result<Infallible, RunError> {
     let resolv_conf = etc::resolv_conf(spec);
     unshare_the_rest(spec.network)?;
     let root = enter_private_mounts(&spec.root)?;
@@ -103,7 +114,13 @@ fn become_command(spec: &RunSpec, layout: &Layout<'_>, report: &mut Report) -> R
     }
     make_read_only(layout)?;
     nix::unistd::sethostname(&spec.hostname).at("set the host name", &spec.hostname)?;
-    launch(spec, || if shared_proc { guard_others(spec, report) } else { Ok(()) })
+    launch(spec, || {
+        if shared_proc {
+            guard_others(spec, report)
+        } else {
+            Ok(())
+        }
+    })
 }
 
 fn unshare_the_rest(network: Network) -> Result<(), Fault> {
@@ -121,7 +138,8 @@ fn unshare_the_rest(network: Network) -> Result<(), Fault> {
 /// Cuts the mounts off from those outside and makes the root a mount of its own.
 fn enter_private_mounts(root: &Path) -> Result<PathBuf, Fault> {
     let recursive = MountPropagationFlags::REC;
-    mount_change("/", recursive | MountPropagationFlags::PRIVATE).at("make private the mount at", "/")?;
+    mount_change("/", recursive | MountPropagationFlags::PRIVATE)
+        .at("make private the mount at", "/")?;
     mount_bind_recursive(root, root).at("bind onto itself", root)?;
     Ok(root.to_owned())
 }
@@ -168,7 +186,10 @@ fn mount_cgroups(target: &Path, flags: MountFlags) {
 }
 
 fn write_generated(dev: &Path, spec: &RunSpec, resolv_conf: &[u8]) -> Result<(), Fault> {
-    for (name, content) in [(HOSTS, etc::hosts(spec).as_bytes()), (RESOLV_CONF, resolv_conf)] {
+    for (name, content) in [
+        (HOSTS, etc::hosts(spec).as_bytes()),
+        (RESOLV_CONF, resolv_conf),
+    ] {
         let path = dev.join(name);
         fs::write(&path, content).at("write", &path)?;
     }
@@ -180,7 +201,8 @@ fn mount_all(root: &Path, dev: &Path, layout: &Layout<'_>) -> Result<(), Fault> 
     for (index, placed) in layout.mounts.iter().enumerate() {
         let target = root.join(&placed.path);
         let inside_tmpfs = layout.mounts[..index].iter().any(|above| {
-            matches!(above.mount.source, MountSource::Tmpfs { .. }) && placed.path.starts_with(&above.path)
+            matches!(above.mount.source, MountSource::Tmpfs { .. })
+                && placed.path.starts_with(&above.path)
         });
         if inside_tmpfs || placed.path.starts_with(fresh) {
             let top = directory::open(root)?;
@@ -198,13 +220,17 @@ fn mount_all(root: &Path, dev: &Path, layout: &Layout<'_>) -> Result<(), Fault> 
 fn mount_one(source: &MountSource, dev: &Path, target: &Path) -> Result<(), Fault> {
     match source {
         MountSource::Tmpfs { size, mode } => {
-            let size = size.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
+            let size = size
+                .map(|bytes| format!(",size={bytes}"))
+                .unwrap_or_default();
             let flags = MountFlags::NOSUID | MountFlags::NODEV;
             mount_plain("tmpfs", target, flags, &format!("mode={mode:o}{size}"))
         }
         MountSource::Directory(path) => mount_bind_recursive(path, target).at("bind on", target),
         // A generated file has a relative name.
-        MountSource::File(path) | MountSource::Socket(path) => mount_bind(dev_file(dev, path), target).at("bind on", target),
+        MountSource::File(path) | MountSource::Socket(path) => {
+            mount_bind(dev_file(dev, path), target).at("bind on", target)
+        }
     }
 }
 
@@ -245,7 +271,9 @@ fn real(layout: &Layout<'_>, path: &str) -> PathBuf {
 }
 
 fn mask(path: &Path) -> Result<(), Fault> {
-    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    let Ok(metadata) = fs::metadata(path) else {
+        return Ok(());
+    };
     if metadata.is_dir() {
         mount_plain("tmpfs", path, MountFlags::RDONLY, "size=0k,mode=755")
     } else {
@@ -255,9 +283,14 @@ fn mask(path: &Path) -> Result<(), Fault> {
 
 fn make_read_only(layout: &Layout<'_>) -> Result<(), Fault> {
     for placed in layout.mounts.iter().filter(|placed| placed.mount.read_only) {
-        for mounted in mounted_below(&Path::new("/").join(&placed.path)).iter().rev() {
+        for mounted in mounted_below(&Path::new("/").join(&placed.path))
+            .iter()
+            .rev()
+        {
             let nested = layout.mounts.iter().any(|other| {
-                !other.mount.read_only && mounted.starts_with(Path::new("/").join(&other.path)) && other.path != placed.path
+                !other.mount.read_only
+                    && mounted.starts_with(Path::new("/").join(&other.path))
+                    && other.path != placed.path
             });
             if !nested {
                 remount_read_only(mounted)?;
@@ -269,33 +302,56 @@ fn make_read_only(layout: &Layout<'_>) -> Result<(), Fault> {
 
 /// Flags that a user namespace may not take away have to be named again.
 fn remount_read_only(path: &Path) -> Result<(), Fault> {
-    let flags = rustix::fs::statvfs(path).at("look at the mount on", path)?.f_flag;
+    let flags = rustix::fs::statvfs(path)
+        .at("look at the mount on", path)?
+        .f_flag;
     let kept = [
         (rustix::fs::StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
         (rustix::fs::StatVfsMountFlags::NODEV, MountFlags::NODEV),
         (rustix::fs::StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
         (rustix::fs::StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
-        (rustix::fs::StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
-        (rustix::fs::StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+        (
+            rustix::fs::StatVfsMountFlags::NODIRATIME,
+            MountFlags::NODIRATIME,
+        ),
+        (
+            rustix::fs::StatVfsMountFlags::RELATIME,
+            MountFlags::RELATIME,
+        ),
     ];
-    let kept = kept.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, flag)| flag);
-    let all = kept.fold(MountFlags::BIND | MountFlags::RDONLY, |all, flag| all | flag);
+    let kept = kept
+        .into_iter()
+        .filter(|(flag, _)| flags.contains(*flag))
+        .map(|(_, flag)| flag);
+    let all = kept.fold(MountFlags::BIND | MountFlags::RDONLY, |all, flag| {
+        all | flag
+    });
     mount_remount(path, all, "").at("make read-only the mount on", path)
 }
 
 /// The mount points at and below `path`, parents first.
 fn mounted_below(path: &Path) -> Vec<PathBuf> {
     let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<PathBuf> = mount_points(&text).into_iter().filter(|point| point.starts_with(path)).collect();
+    let mut found: Vec<PathBuf> = mount_points(&text)
+        .into_iter()
+        .filter(|point| point.starts_with(path))
+        .collect();
     found.sort();
     found.dedup();
-    if found.is_empty() { vec![path.to_owned()] } else { found }
+    if found.is_empty() {
+        vec![path.to_owned()]
+    } else {
+        found
+    }
 }
 
 /// The mount points in the text of `/proc/self/mountinfo`.
 pub(crate) fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
     let lines = mountinfo.split(|byte| *byte == b'\n');
-    lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4)).map(unescape).collect()
+    lines
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(unescape)
+        .collect()
 }
 
 /// Undoes the kernel's `\040` for blanks, tabs, newlines and backslashes.
@@ -304,8 +360,13 @@ fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, tail)) = rest.split_first() {
-        let code = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| byte == b'\\') {
+        let code = tail
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match code
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+            .filter(|_| byte == b'\\')
+        {
             Some(code) => {
                 bytes.push(code);
                 rest = &tail[3..];
@@ -332,7 +393,10 @@ fn guard_others(spec: &RunSpec, report: &mut Report) -> Result<(), RunError> {
 
 /// Tries everything a run needs, on an empty root in the state directory.
 pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer, RunError> {
-    let scratch = state_dir.join(format!("probe-{}", rustix::process::getpid().as_raw_nonzero()));
+    let scratch = state_dir.join(format!(
+        "probe-{}",
+        rustix::process::getpid().as_raw_nonzero()
+    ));
     let root = scratch.join("root");
     for directory in ["root", "lower", "upper", "work", "merged"] {
         let path = scratch.join(directory);
@@ -351,7 +415,12 @@ fn examine_in(scratch: &Path, root: &Path, leash: impl AsFd) -> Result<ProbeAnsw
         Err(RunError::Exec { .. }) | Ok(_) => {}
         Err(error) => return Err(error),
     }
-    Ok(ProbeAnswer { obstacle: None, notes: Vec::new(), landlock: landlock::version(), overlay })
+    Ok(ProbeAnswer {
+        obstacle: None,
+        notes: Vec::new(),
+        landlock: landlock::version(),
+        overlay,
+    })
 }
 
 /// Mounts an overlay in a child that takes the mount with it.
@@ -360,17 +429,28 @@ fn try_overlay(scratch: &Path) -> bool {
         unshare(CloneFlags::CLONE_NEWNS).at("make a mount namespace for", scratch)?;
         enter_private_mounts(&scratch.join("root"))?;
         let directory = |name: &str| scratch.join(name).display().to_string();
-        let options = format!("lowerdir={},upperdir={},workdir={}", directory("lower"), directory("upper"), directory("work"));
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            directory("lower"),
+            directory("upper"),
+            directory("work")
+        );
         let merged = scratch.join("merged");
         let plain = mount_plain("overlay", &merged, MountFlags::empty(), &options);
         if plain.is_err() {
-            mount_plain("overlay", &merged, MountFlags::empty(), &format!("{options},userxattr"))?;
+            mount_plain(
+                "overlay",
+                &merged,
+                MountFlags::empty(),
+                &format!("{options},userxattr"),
+            )?;
         }
         fs::write(merged.join("file"), "x").at("write below", &merged)?;
         kernel::exit_now(0)
     });
     attempt.is_ok_and(|started| {
-        let status = rustix::process::waitpid(Some(started.pid), rustix::process::WaitOptions::empty());
+        let status =
+            rustix::process::waitpid(Some(started.pid), rustix::process::WaitOptions::empty());
         matches!(status, Ok(Some((_, status))) if status.exit_status() == Some(0))
     })
 }
@@ -392,7 +472,13 @@ const MASKED: [&str; 10] = [
     "/sys/firmware",
 ];
 
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
 
 #[cfg(test)]
 mod tests {
@@ -401,6 +487,9 @@ mod tests {
     #[test]
     fn mount_points_with_odd_names_are_read() {
         let text = b"1 2 0:1 / / rw - x x x\n2 1 0:2 / /a\\040b\\134c rw - x x x\n3 1 0:2 / /\\0 rw - x x x\n";
-        assert_eq!(mount_points(text), ["/", "/a b\\c", "/\\0"].map(PathBuf::from));
+        assert_eq!(
+            mount_points(text),
+            ["/", "/a b\\c", "/\\0"].map(PathBuf::from)
+        );
     }
 }

@@ -19,12 +19,17 @@ pub struct Probe {
 impl Probe {
     /// The strongest mode that works.
     pub fn best(&self) -> Option<Isolation> {
-        self.attempts.iter().find(|attempt| attempt.works()).map(|attempt| attempt.isolation)
+        self.attempts
+            .iter()
+            .find(|attempt| attempt.works())
+            .map(|attempt| attempt.isolation)
     }
 
     /// The attempt for `isolation`.
     pub fn of(&self, isolation: Isolation) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.isolation == isolation)
+        self.attempts
+            .iter()
+            .find(|attempt| attempt.isolation == isolation)
     }
 }
 
@@ -73,7 +78,12 @@ pub(crate) struct ProbeAnswer {
 /// The state directory must exist. Nothing outside it is changed, except that
 /// rootswap's attempt renames one new directory from `/` into it.
 pub fn probe(settings: &Settings) -> Probe {
-    Probe { attempts: Isolation::ALL.into_iter().map(|isolation| attempt(settings, isolation)).collect() }
+    Probe {
+        attempts: Isolation::ALL
+            .into_iter()
+            .map(|isolation| attempt(settings, isolation))
+            .collect(),
+    }
 }
 
 fn attempt(settings: &Settings, isolation: Isolation) -> Attempt {
@@ -94,7 +104,10 @@ fn attempt(settings: &Settings, isolation: Isolation) -> Attempt {
 
 fn failed(isolation: Isolation, error: &RunError) -> ProbeAnswer {
     ProbeAnswer {
-        obstacle: Some(Obstacle { reason: error.to_string(), remedy: remedy(isolation).to_owned() }),
+        obstacle: Some(Obstacle {
+            reason: error.to_string(),
+            remedy: remedy(isolation).to_owned(),
+        }),
         notes: Vec::new(),
         landlock: 0,
         overlay: false,
@@ -114,6 +127,8 @@ pub(crate) fn remedy(isolation: Isolation) -> &'static str {
             "run as user 0 in a container whose root filesystem is writable, with --state-dir on that \
              filesystem (the default /.yadokari is)"
         }
-        Isolation::Chroot => "run as user 0 with CAP_SYS_CHROOT, which container runtimes give by default",
+        Isolation::Chroot => {
+            "run as user 0 with CAP_SYS_CHROOT, which container runtimes give by default"
+        }
     }
 }

@@ -54,7 +54,9 @@ pub(crate) fn start(
     match kernel::fork()? {
         Fork::Child => {
             drop(reader);
-            let mut report = Report { pipe: File::from(writer) };
+            let mut report = Report {
+                pipe: File::from(writer),
+            };
             let Err(error) = become_command(&mut report);
             report.say(&Word::Failed(error));
             kernel::exit_now(1)
@@ -70,7 +72,10 @@ fn listen(pid: Pid, mut reader: File) -> Result<Started, RunError> {
     let mut text = Vec::new();
     reader.read_to_end(&mut text).at("read from", "pipe")?;
     let mut notes = Vec::new();
-    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+    for line in text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
         match serde_json::from_slice(line) {
             Ok(Word::Note(note)) => notes.push(note),
             Ok(Word::Failed(error)) => {
@@ -79,7 +84,9 @@ fn listen(pid: Pid, mut reader: File) -> Result<Started, RunError> {
             }
             Err(error) => {
                 reap(pid);
-                return Err(RunError::HelperDied { status: error.to_string() });
+                return Err(RunError::HelperDied {
+                    status: error.to_string(),
+                });
             }
         }
     }
@@ -88,7 +95,7 @@ fn listen(pid: Pid, mut reader: File) -> Result<Started, RunError> {
 
 /// Waits for a child that ends by itself.
 fn reap(pid: Pid) {
-    while let Err(rustix::io::Errno::INTR) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
-    {
-    }
+    while let Err(rustix::io::Errno::INTR) =
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+    {}
 }

@@ -21,7 +21,10 @@ pub(crate) fn kill_descendants() -> u32 {
     // Stopped first: a process that forks faster than it is killed would never be caught.
     let mut seen = BTreeSet::new();
     loop {
-        let fresh: Vec<i32> = descendants().into_iter().filter(|pid| seen.insert(*pid)).collect();
+        let fresh: Vec<i32> = descendants()
+            .into_iter()
+            .filter(|pid| seen.insert(*pid))
+            .collect();
         if fresh.is_empty() {
             break;
         }
@@ -57,7 +60,10 @@ fn descendants() -> Vec<i32> {
     let processes = processes();
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for process in &processes {
-        children.entry(process.parent).or_default().push(process.pid);
+        children
+            .entry(process.parent)
+            .or_default()
+            .push(process.pid);
     }
     let dead: BTreeSet<i32> = processes.iter().filter(|p| p.dead).map(|p| p.pid).collect();
     let mut found = Vec::new();
@@ -93,12 +99,16 @@ impl Process {
 /// All processes that `/proc` shows.
 pub(crate) fn processes() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries
+        .filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?))
+        .collect()
 }
 
 /// The line for `pid`.
 pub(crate) fn process(pid: i32) -> Option<Process> {
-    parse(&String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
+    parse(&String::from_utf8_lossy(
+        &fs::read(format!("/proc/{pid}/stat")).ok()?,
+    ))
 }
 
 /// Reads `/proc/<pid>/stat`. The name in parentheses may hold anything, parentheses too.
@@ -123,7 +133,10 @@ mod tests {
         let tail = "S 7 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 10";
         for name in ["sh", "a) S 1 (b", "x y", ")"] {
             let process = parse(&format!("12 ({name}) {tail}")).unwrap();
-            assert_eq!((process.pid, process.parent, process.started, process.dead), (12, 7, 4242, false));
+            assert_eq!(
+                (process.pid, process.parent, process.started, process.dead),
+                (12, 7, 4242, false)
+            );
         }
         assert_eq!(parse("12 (sh"), None);
         assert_eq!(parse(""), None);
@@ -132,6 +145,10 @@ mod tests {
     #[test]
     fn this_process_is_in_the_table() {
         let own = std::process::id() as i32;
-        assert!(processes().iter().any(|process| process.pid == own && process.started > 0));
+        assert!(
+            processes()
+                .iter()
+                .any(|process| process.pid == own && process.started > 0)
+        );
     }
 }

@@ -104,11 +104,19 @@ pub struct Exit {
 
 impl Exit {
     pub(crate) fn exited(code: i32) -> Self {
-        Self { code, signal: None, notes: Vec::new() }
+        Self {
+            code,
+            signal: None,
+            notes: Vec::new(),
+        }
     }
 
     pub(crate) fn signalled(signal: i32) -> Self {
-        Self { code: 128 + signal, signal: Some(signal), notes: Vec::new() }
+        Self {
+            code: 128 + signal,
+            signal: Some(signal),
+            notes: Vec::new(),
+        }
     }
 
     /// Whether the command succeeded.
@@ -182,16 +190,34 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SharedProc => f.write_str("the kernel refuses a new /proc here; the command sees the existing one"),
-            Self::Unconfined { reason } => write!(f, "the command is not confined by Landlock: {reason}"),
+            Self::SharedProc => f.write_str(
+                "the kernel refuses a new /proc here; the command sees the existing one",
+            ),
+            Self::Unconfined { reason } => {
+                write!(f, "the command is not confined by Landlock: {reason}")
+            }
             Self::NoSys => f.write_str("/sys is empty: it can be neither mounted nor bound here"),
-            Self::NoDevice { path } => write!(f, "{path} is missing: it can be neither bound nor made here"),
+            Self::NoDevice { path } => write!(
+                f,
+                "{path} is missing: it can be neither bound nor made here"
+            ),
             Self::NoProc => f.write_str("there is no /proc in chroot isolation"),
-            Self::LeftProcesses { count } => write!(f, "{count} processes were left by the command and were killed"),
+            Self::LeftProcesses { count } => write!(
+                f,
+                "{count} processes were left by the command and were killed"
+            ),
             Self::HostnameKept => f.write_str("the host name stays that of the container"),
-            Self::DirectoryStays { path } => write!(f, "{path} of the container stays visible as an empty directory"),
-            Self::SizeIgnored { target } => write!(f, "the size limit of the mount on {target} is not enforced"),
-            Self::Writable { target } => write!(f, "the mount on {target} is not read-only in this isolation mode"),
+            Self::DirectoryStays { path } => write!(
+                f,
+                "{path} of the container stays visible as an empty directory"
+            ),
+            Self::SizeIgnored { target } => {
+                write!(f, "the size limit of the mount on {target} is not enforced")
+            }
+            Self::Writable { target } => write!(
+                f,
+                "the mount on {target} is not read-only in this isolation mode"
+            ),
         }
     }
 }

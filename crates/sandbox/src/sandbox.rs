@@ -53,7 +53,10 @@ pub struct Sandbox {
 impl Sandbox {
     /// A runner for `isolation`, which [`crate::probe`] found to work.
     pub fn new(isolation: Isolation, settings: Settings) -> Self {
-        Self { isolation, settings }
+        Self {
+            isolation,
+            settings,
+        }
     }
 
     fn check(&self, spec: &RunSpec) -> Result<(), RunError> {
@@ -90,7 +93,7 @@ impl Runner for Sandbox {
             spec: Box::new(spec.clone()),
         };
         let answer = converse(&self.settings, task, output, cancel);
-        if self.isolation == Isolation::Rootswap && !matches!(answer, Ok(_)) {
+        if self.isolation == Isolation::Rootswap && answer.is_err() {
             // The helper was killed before it could restore the root.
             crate::rootswap::recover(&self.settings.state_dir).map_err(RunError::from)?;
         }
@@ -98,7 +101,9 @@ impl Runner for Sandbox {
             Reply::Exited(_) if cancel.is_cancelled() => Err(RunError::Cancelled),
             Reply::Exited(exit) => Ok(exit),
             Reply::Failed(error) => Err(error),
-            Reply::Probed(_) => Err(RunError::HelperDied { status: "it answered another question".to_owned() }),
+            Reply::Probed(_) => Err(RunError::HelperDied {
+                status: "it answered another question".to_owned(),
+            }),
         }
     }
 
@@ -122,11 +127,17 @@ pub(crate) fn converse(
         return Err(RunError::Cancelled);
     }
     let mut helper = Helper::start(settings)?;
-    let request = Request { task, state_dir: settings.state_dir.clone(), hints: settings.hints.clone() };
+    let request = Request {
+        task,
+        state_dir: settings.state_dir.clone(),
+        hints: settings.hints.clone(),
+    };
     let sent = control::send(&mut helper.socket, &request);
     if let Err(error) = sent {
         let status = helper.finish();
-        return Err(RunError::HelperDied { status: format!("{error}; {status}") });
+        return Err(RunError::HelperDied {
+            status: format!("{error}; {status}"),
+        });
     }
     helper.pump(output, cancel)?;
     helper.answer()
@@ -146,7 +157,9 @@ impl Helper {
     fn start(settings: &Settings) -> Result<Self, RunError> {
         let path = &settings.helper;
         let helper = |error: Fault| RunError::Helper(error);
-        let (socket, theirs) = UnixStream::pair().at("make a socket for", path).map_err(helper)?;
+        let (socket, theirs) = UnixStream::pair()
+            .at("make a socket for", path)
+            .map_err(helper)?;
         let mut child = Command::new(path)
             .arg(HELPER_ARGUMENT)
             .env_clear()
@@ -159,11 +172,23 @@ impl Helper {
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
         let settings = settings.clone();
-        Ok(Self { child, socket, stdout, stderr, answer: Vec::new(), stopping: None, settings })
+        Ok(Self {
+            child,
+            socket,
+            stdout,
+            stderr,
+            answer: Vec::new(),
+            stopping: None,
+            settings,
+        })
     }
 
     /// Passes output on until the helper closed its side of the socket and nobody holds the output pipes.
-    fn pump(&mut self, output: &mut dyn FnMut(Stream, &[u8]), cancel: &Cancel) -> Result<(), RunError> {
+    fn pump(
+        &mut self,
+        output: &mut dyn FnMut(Stream, &[u8]),
+        cancel: &Cancel,
+    ) -> Result<(), RunError> {
         let mut buffer = vec![0; 64 << 10];
         let mut open = true;
         while open || self.stdout.is_some() || self.stderr.is_some() {
@@ -178,7 +203,9 @@ impl Helper {
             if ready.socket {
                 open = self.read_answer(&mut buffer);
             }
-            if self.overdue() {
+            // A helper that was killed may have left processes that hold the pipes for ever.
+            let died = !open && control::receive::<Reply>(&mut self.answer.as_slice()).is_err();
+            if died || self.overdue() {
                 break;
             }
         }
@@ -196,7 +223,9 @@ impl Helper {
 
     /// A helper that does not stop in time is killed; what it left is undone by [`crate::recover`].
     fn overdue(&mut self) -> bool {
-        let overdue = self.stopping.is_some_and(|since| since.elapsed() > PATIENCE);
+        let overdue = self
+            .stopping
+            .is_some_and(|since| since.elapsed() > PATIENCE);
         if overdue {
             // It may have ended in this instant, which is what is wanted.
             let _ = self.child.kill();
@@ -218,7 +247,10 @@ impl Helper {
             places[2] = Some(polled.len());
             polled.push(PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN));
         }
-        let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+        let tick = Timespec {
+            tv_sec: 0,
+            tv_nsec: 50_000_000,
+        };
         match poll(&mut polled, Some(&tick)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => {
@@ -229,8 +261,13 @@ impl Helper {
                 )));
             }
         }
-        let ready = |place: Option<usize>| place.is_some_and(|place| !polled[place].revents().is_empty());
-        Ok(Ready { stdout: ready(places[0]), stderr: ready(places[1]), socket: ready(places[2]) })
+        let ready =
+            |place: Option<usize>| place.is_some_and(|place| !polled[place].revents().is_empty());
+        Ok(Ready {
+            stdout: ready(places[0]),
+            stderr: ready(places[1]),
+            socket: ready(places[2]),
+        })
     }
 
     /// Collects answer bytes; false at the end.
@@ -289,7 +326,10 @@ fn describe(status: ExitStatus) -> String {
 }
 
 fn invalid(what: &str, reason: &str) -> RunError {
-    RunError::Invalid { what: what.to_owned(), reason: reason.to_owned() }
+    RunError::Invalid {
+        what: what.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// How long a helper may take to kill and restore.

@@ -48,7 +48,10 @@ pub struct RunSpec {
 
 impl RunSpec {
     /// A command run by root in `/`, with no environment and no mounts.
-    pub fn new(root: impl Into<PathBuf>, argv: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+    pub fn new(
+        root: impl Into<PathBuf>,
+        argv: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Self {
         Self {
             root: root.into(),
             argv: argv.into_iter().map(Into::into).collect(),
@@ -82,7 +85,11 @@ pub struct User {
 impl User {
     /// User 0, group 0, no supplementary groups.
     pub fn root() -> Self {
-        Self { uid: 0, gid: 0, groups: Vec::new() }
+        Self {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+        }
     }
 
     /// Whether the command runs as user 0.
@@ -211,7 +218,9 @@ pub(crate) mod os_path {
         path.as_os_str().serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<PathBuf, D::Error> {
         OsString::deserialize(deserializer).map(PathBuf::from)
     }
 }
@@ -223,11 +232,20 @@ pub(crate) mod os_paths {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
-        paths.iter().map(|path| path.as_os_str()).collect::<Vec<&OsStr>>().serialize(serializer)
+    pub(crate) fn serialize<S: Serializer>(
+        paths: &[PathBuf],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        paths
+            .iter()
+            .map(|path| path.as_os_str())
+            .collect::<Vec<&OsStr>>()
+            .serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<PathBuf>, D::Error> {
         let paths = Vec::<OsString>::deserialize(deserializer)?;
         Ok(paths.into_iter().map(PathBuf::from).collect())
     }

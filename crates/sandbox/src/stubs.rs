@@ -43,7 +43,12 @@ struct Times {
 impl Stubs {
     /// Makes sure that `path`, relative to `root` and without links, exists. What is missing is made
     /// and remembered. An existing file or directory is just covered, whatever it is.
-    pub(crate) fn ensure(&mut self, root: &OwnedFd, path: &Path, kind: StubKind) -> Result<(), Fault> {
+    pub(crate) fn ensure(
+        &mut self,
+        root: &OwnedFd,
+        path: &Path,
+        kind: StubKind,
+    ) -> Result<(), Fault> {
         let mut parent = root.try_clone().at("open", path)?;
         let mut names = path.components().peekable();
         while let Some(component) = names.next() {
@@ -70,7 +75,9 @@ impl Stubs {
         let mut first_error = None;
         for stub in self.made.into_iter().rev() {
             if let Err(errno) = stub.remove() {
-                first_error.get_or_insert_with(|| fault("remove the mount point", &stub.name, errno.raw_os_error()));
+                first_error.get_or_insert_with(|| {
+                    fault("remove the mount point", &stub.name, errno.raw_os_error())
+                });
             }
         }
         first_error.map_or(Ok(()), Err)
@@ -93,23 +100,33 @@ impl Stub {
     }
 
     fn remove(&self) -> Result<(), Errno> {
-        let Ok(found) = rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW) else {
+        let Ok(found) = rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+        else {
             return Ok(());
         };
         let used = !self.directory && found.st_size != 0;
         // The number of a removed inode may be given to something new.
-        let same = (found.st_dev, found.st_ino) == self.inode && is_directory(&found) == self.directory;
+        let same =
+            (found.st_dev, found.st_ino) == self.inode && is_directory(&found) == self.directory;
         if !same || used {
             return Ok(());
         }
         let now = Times::of(&rustix::fs::fstat(&self.parent)?);
-        let flags = if self.directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if self.directory {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         match rustix::fs::unlinkat(&self.parent, &self.name, flags) {
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::BUSY) => return Ok(()),
             result => result?,
         }
         // The command's own changes to the parent keep their time; ours leave none.
-        let kept = if now.modified == self.after.modified { self.before } else { now };
+        let kept = if now.modified == self.after.modified {
+            self.before
+        } else {
+            now
+        };
         rustix::fs::futimens(&self.parent, &kept.timestamps())
     }
 }
@@ -146,14 +163,23 @@ pub(crate) fn is_directory(stat: &Stat) -> bool {
 impl Times {
     fn of(stat: &Stat) -> Self {
         Self {
-            accessed: (stat.st_atime, i64::try_from(stat.st_atime_nsec).unwrap_or(0)),
-            modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            accessed: (
+                stat.st_atime,
+                i64::try_from(stat.st_atime_nsec).unwrap_or(0),
+            ),
+            modified: (
+                stat.st_mtime,
+                i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            ),
         }
     }
 
     fn timestamps(self) -> Timestamps {
         let time = |(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec };
-        Timestamps { last_access: time(self.accessed), last_modification: time(self.modified) }
+        Timestamps {
+            last_access: time(self.accessed),
+            last_modification: time(self.modified),
+        }
     }
 }
 
@@ -165,9 +191,19 @@ mod tests {
     use super::*;
 
     fn old(path: &Path) {
-        let time = Timespec { tv_sec: 1000, tv_nsec: 5 };
+        let time = Timespec {
+            tv_sec: 1000,
+            tv_nsec: 5,
+        };
         let handle = directory::open(path).unwrap();
-        rustix::fs::futimens(&handle, &Timestamps { last_access: time, last_modification: time }).unwrap();
+        rustix::fs::futimens(
+            &handle,
+            &Timestamps {
+                last_access: time,
+                last_modification: time,
+            },
+        )
+        .unwrap();
     }
 
     #[test]
@@ -178,16 +214,29 @@ mod tests {
         old(root.path());
         let handle = directory::open(root.path()).unwrap();
         let mut stubs = Stubs::default();
-        stubs.ensure(&handle, Path::new("a/b/c"), StubKind::Directory).unwrap();
-        stubs.ensure(&handle, Path::new("a/b/f"), StubKind::File).unwrap();
-        stubs.ensure(&handle, Path::new("etc/hosts"), StubKind::File).unwrap();
+        stubs
+            .ensure(&handle, Path::new("a/b/c"), StubKind::Directory)
+            .unwrap();
+        stubs
+            .ensure(&handle, Path::new("a/b/f"), StubKind::File)
+            .unwrap();
+        stubs
+            .ensure(&handle, Path::new("etc/hosts"), StubKind::File)
+            .unwrap();
         assert!(root.path().join("a/b/c").is_dir() && root.path().join("etc/hosts").is_file());
         stubs.remove().unwrap();
-        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(root.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(left, ["etc"]);
         for path in [root.path().to_owned(), root.path().join("etc")] {
             let metadata = fs::metadata(&path).unwrap();
-            assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (1000, 5), "{path:?}");
+            assert_eq!(
+                (metadata.mtime(), metadata.mtime_nsec()),
+                (1000, 5),
+                "{path:?}"
+            );
         }
     }
 
@@ -196,9 +245,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let handle = directory::open(root.path()).unwrap();
         let mut stubs = Stubs::default();
-        stubs.ensure(&handle, Path::new("sl/c"), StubKind::Directory).unwrap();
-        stubs.ensure(&handle, Path::new("hosts"), StubKind::File).unwrap();
-        stubs.ensure(&handle, Path::new("swapped"), StubKind::Directory).unwrap();
+        stubs
+            .ensure(&handle, Path::new("sl/c"), StubKind::Directory)
+            .unwrap();
+        stubs
+            .ensure(&handle, Path::new("hosts"), StubKind::File)
+            .unwrap();
+        stubs
+            .ensure(&handle, Path::new("swapped"), StubKind::Directory)
+            .unwrap();
         fs::write(root.path().join("sl/f"), "").unwrap();
         fs::write(root.path().join("hosts"), "x").unwrap();
         fs::remove_dir(root.path().join("swapped")).unwrap();

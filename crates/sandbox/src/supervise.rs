@@ -4,7 +4,9 @@ use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, waitpid,
+};
 
 use crate::error::{At as _, Fault};
 use crate::runner::Exit;
@@ -38,14 +40,22 @@ pub(crate) fn wait_and_serve(
     let mut stopped = false;
     loop {
         if let Some(status) = reap(pid, WaitOptions::NOHANG)? {
-            return Ok(if stopped { Ended::Stopped } else { Ended::Exited(exit_of(status)) });
+            return Ok(if stopped {
+                Ended::Stopped
+            } else {
+                Ended::Exited(exit_of(status))
+            });
         }
         if stopped {
             let status = reap(pid, WaitOptions::empty())?;
             debug_assert!(status.is_some());
             return Ok(Ended::Stopped);
         }
-        let woken = pause(pidfd.as_ref().map(AsFd::as_fd), leash.as_fd(), service.as_ref().map(|s| s.fd))?;
+        let woken = pause(
+            pidfd.as_ref().map(AsFd::as_fd),
+            leash.as_fd(),
+            service.as_ref().map(|s| s.fd),
+        )?;
         match service.as_mut() {
             Some(service) if woken.served => (service.serve)(),
             _ => {}
@@ -76,17 +86,31 @@ fn pause(
     leash: std::os::fd::BorrowedFd<'_>,
     service: Option<std::os::fd::BorrowedFd<'_>>,
 ) -> Result<Woken, Fault> {
-    let mut polled = vec![PollFd::from_borrowed_fd(leash, PollFlags::IN | PollFlags::RDHUP)];
+    let mut polled = vec![PollFd::from_borrowed_fd(
+        leash,
+        PollFlags::IN | PollFlags::RDHUP,
+    )];
     polled.extend(service.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
     polled.extend(pidfd.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
     // Kernels without pidfd are asked every few milliseconds instead.
-    let tick = Timespec { tv_sec: 0, tv_nsec: if pidfd.is_some() { 500_000_000 } else { 10_000_000 } };
+    let tick = Timespec {
+        tv_sec: 0,
+        tv_nsec: if pidfd.is_some() {
+            500_000_000
+        } else {
+            10_000_000
+        },
+    };
     match poll(&mut polled, Some(&tick)) {
         Ok(_) => {}
         Err(Errno::INTR) => return Ok(Woken::default()),
         Err(error) => return Err(error).at("wait for", "command"),
     }
-    let served = if service.is_some() { polled[1].revents() } else { PollFlags::empty() };
+    let served = if service.is_some() {
+        polled[1].revents()
+    } else {
+        PollFlags::empty()
+    };
     Ok(Woken {
         let_go: !polled[0].revents().is_empty(),
         served: served.contains(PollFlags::IN),
@@ -96,8 +120,14 @@ fn pause(
 
 /// Whether the caller has let go of the leash.
 pub(crate) fn is_let_go(leash: impl AsFd) -> bool {
-    let mut polled = [PollFd::from_borrowed_fd(leash.as_fd(), PollFlags::IN | PollFlags::RDHUP)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::from_borrowed_fd(
+        leash.as_fd(),
+        PollFlags::IN | PollFlags::RDHUP,
+    )];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     matches!(poll(&mut polled, Some(&now)), Ok(count) if count > 0)
 }
 

@@ -32,7 +32,9 @@ pub struct UserNamespace {
 impl Default for UserNamespace {
     fn default() -> Self {
         Self {
-            tools: ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"].map(PathBuf::from).to_vec(),
+            tools: ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"]
+                .map(PathBuf::from)
+                .to_vec(),
             subuid: PathBuf::from("/etc/subuid"),
             subgid: PathBuf::from("/etc/subgid"),
             passwd: PathBuf::from("/etc/passwd"),
@@ -87,14 +89,23 @@ pub enum UserNamespaceError {
 /// [`UserNamespaceError::Refused`] when the kernel or its settings forbid it;
 /// nothing has changed then.
 pub fn enter_user_namespace(options: &UserNamespace) -> Result<IdMap, UserNamespaceError> {
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
     if uid == 0 {
         return Ok(IdMap::AlreadyRoot);
     }
     let plan = MapPlan::new(options, uid, gid);
-    let mapper = plan.as_ref().ok().map(|plan| Mapper::start(plan, getpid())).transpose()?;
+    let mapper = plan
+        .as_ref()
+        .ok()
+        .map(|plan| Mapper::start(plan, getpid()))
+        .transpose()?;
     let unshared = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS);
-    unshared.at("make a user namespace for", "/proc/self").map_err(refused)?;
+    unshared
+        .at("make a user namespace for", "/proc/self")
+        .map_err(refused)?;
     let mapped = mapper.map(Mapper::finish);
     let map = match (plan, mapped) {
         (Ok(plan), Some(Ok(()))) => plan.map(),
@@ -102,7 +113,9 @@ pub fn enter_user_namespace(options: &UserNamespace) -> Result<IdMap, UserNamesp
             map_single(uid, gid)?;
             IdMap::Single { reason }
         }
-        (Ok(_), None) => IdMap::Single { reason: "the id tools were not started".to_owned() },
+        (Ok(_), None) => IdMap::Single {
+            reason: "the id tools were not started".to_owned(),
+        },
     };
     become_root()?;
     Ok(map)
@@ -114,8 +127,11 @@ fn become_root() -> Result<(), Fault> {
     setresuid(uid, uid, uid).at("become user 0 in", "/proc/self")?;
     // Changing the user hides /proc/self from its own process.
     set_dumpable_behavior(DumpableBehavior::Dumpable).at("open", "/proc/self")?;
-    mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-        .at("make private the mounts of", "/")
+    mount_change(
+        "/",
+        MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,
+    )
+    .at("make private the mounts of", "/")
 }
 
 fn map_single(uid: u32, gid: u32) -> Result<(), Fault> {
@@ -124,7 +140,8 @@ fn map_single(uid: u32, gid: u32) -> Result<(), Fault> {
         ("/proc/self/uid_map", format!("0 {uid} 1")),
         ("/proc/self/gid_map", format!("0 {gid} 1")),
     ] {
-        let empty = fs::read_to_string(file).is_ok_and(|old| old.trim().is_empty() || old.trim() == "allow");
+        let empty = fs::read_to_string(file)
+            .is_ok_and(|old| old.trim().is_empty() || old.trim() == "allow");
         if empty {
             fs::write(file, text).at("write", file)?;
         }
@@ -134,8 +151,16 @@ fn map_single(uid: u32, gid: u32) -> Result<(), Fault> {
 
 fn refused(fault: Fault) -> UserNamespaceError {
     let settings = [
-        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "set sysctl kernel.unprivileged_userns_clone=1"),
-        ("/proc/sys/user/max_user_namespaces", "0", "set sysctl user.max_user_namespaces=15000"),
+        (
+            "/proc/sys/kernel/unprivileged_userns_clone",
+            "0",
+            "set sysctl kernel.unprivileged_userns_clone=1",
+        ),
+        (
+            "/proc/sys/user/max_user_namespaces",
+            "0",
+            "set sysctl user.max_user_namespaces=15000",
+        ),
         (
             "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
             "1",
@@ -145,7 +170,10 @@ fn refused(fault: Fault) -> UserNamespaceError {
     let forbids = |(file, value, _): &(&str, &str, &str)| {
         fs::read_to_string(file).is_ok_and(|text| text.trim() == *value)
     };
-    let hint = settings.iter().find(|setting| forbids(setting)).map(|(_, _, hint)| (*hint).to_owned());
+    let hint = settings
+        .iter()
+        .find(|setting| forbids(setting))
+        .map(|(_, _, hint)| (*hint).to_owned());
     UserNamespaceError::Refused { fault, hint }
 }
 
@@ -170,14 +198,21 @@ impl MapPlan {
         let name = user_name(&passwd, uid);
         let ranges = |path: &Path| {
             let ranges = ranges(&fs::read_to_string(path).unwrap_or_default(), name, uid);
-            if ranges.is_empty() { Err(no_ranges(path, name, uid)) } else { Ok(ranges) }
+            if ranges.is_empty() {
+                Err(no_ranges(path, name, uid))
+            } else {
+                Ok(ranges)
+            }
         };
         let (users, groups) = (ranges(&options.subuid)?, ranges(&options.subgid)?);
         let total = |ranges: &[Range]| 1 + ranges.iter().map(|range| range.count).sum::<u64>();
         Ok(Self {
             uid_tool: find_tool(&options.tools, "newuidmap")?,
             gid_tool: find_tool(&options.tools, "newgidmap")?,
-            map: IdMap::Subordinate { users: total(&users), groups: total(&groups) },
+            map: IdMap::Subordinate {
+                users: total(&users),
+                groups: total(&groups),
+            },
             uids: arguments(uid, &users),
             gids: arguments(gid, &groups),
         })
@@ -202,7 +237,10 @@ fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<Range> {
     let of_user = |line: &str| {
         let mut fields = line.trim().split(':');
         let owner = fields.next()?;
-        let range = Range { first: fields.next()?.parse().ok()?, count: fields.next()?.parse().ok()? };
+        let range = Range {
+            first: fields.next()?.parse().ok()?,
+            count: fields.next()?.parse().ok()?,
+        };
         ((Some(owner) == name || owner == number) && range.count > 0).then_some(range)
     };
     text.lines().filter_map(of_user).collect()
@@ -225,7 +263,10 @@ fn no_ranges(path: &Path, name: Option<&str>, uid: u32) -> String {
 }
 
 fn find_tool(directories: &[PathBuf], name: &str) -> Result<PathBuf, String> {
-    let found = directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file());
+    let found = directories
+        .iter()
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file());
     found.ok_or_else(|| format!("{name} is not installed (package uidmap or shadow-utils)"))
 }
 
@@ -272,7 +313,11 @@ fn map_when_told(plan: &MapPlan, target: Pid, mut wait: fs::File) -> String {
     }
     let target = target.as_raw_nonzero().to_string();
     for (tool, words) in [(&plan.uid_tool, &plan.uids), (&plan.gid_tool, &plan.gids)] {
-        let result = Command::new(tool).arg(&target).args(words).stdin(Stdio::null()).output();
+        let result = Command::new(tool)
+            .arg(&target)
+            .args(words)
+            .stdin(Stdio::null())
+            .output();
         match result {
             Ok(output) if output.status.success() => {}
             Ok(output) => {
@@ -295,9 +340,15 @@ mod tests {
     fn ranges_are_found_by_name_and_by_number() {
         let text = "alice:100000:65536\n# x\n1000:200000:10\nbob:1:2\nalice:bad:1\nalice:5:0\n";
         let range = |first, count| Range { first, count };
-        assert_eq!(ranges(text, Some("alice"), 1000), [range(100_000, 65_536), range(200_000, 10)]);
+        assert_eq!(
+            ranges(text, Some("alice"), 1000),
+            [range(100_000, 65_536), range(200_000, 10)]
+        );
         assert_eq!(ranges(text, None, 7), []);
-        assert_eq!(arguments(1000, &[range(100_000, 65_536), range(5, 10)]).join(" "), "0 1000 1 1 100000 65536 65537 5 10");
+        assert_eq!(
+            arguments(1000, &[range(100_000, 65_536), range(5, 10)]).join(" "),
+            "0 1000 1 1 100000 65536 65537 5 10"
+        );
     }
 
     #[test]
@@ -322,8 +373,16 @@ mod tests {
             passwd: file("passwd", ""),
         };
         let reason = |options: &UserNamespace| MapPlan::new(options, 7, 7).err().unwrap();
-        assert!(reason(&options).contains("subuid has no line `7:"), "{}", reason(&options));
+        assert!(
+            reason(&options).contains("subuid has no line `7:"),
+            "{}",
+            reason(&options)
+        );
         options.subuid = file("subuid", "7:1:2");
-        assert!(reason(&options).contains("newuidmap is not installed"), "{}", reason(&options));
+        assert!(
+            reason(&options).contains("newuidmap is not installed"),
+            "{}",
+            reason(&options)
+        );
     }
 }

@@ -33,7 +33,8 @@ pub(crate) async fn run(at: At<'_>, run: &Run, files: &mut StageFiles) -> Result
     let spec = spec(at, run, &user, &root, &mounts)?;
     execute(at, run, spec).await?;
     mounts.finish().await?;
-    let options = at.work.scan_options();
+    let mut options = at.work.scan_options();
+    options.exclude.extend(run.volumes.iter().map(yadokari_tree::TreePath::parse));
     let scanned = Arc::clone(&root);
     let (changes, snapshot) = blocking(move || {
         let after = scan(&scanned, Some(&before), &options)?;
@@ -90,7 +91,7 @@ fn spec(at: At<'_>, run: &Run, user: &RunAs, root: &Root, mounts: &Prepared) -> 
 }
 
 /// The host name of a command: the request's, or the one a build argument gives.
-fn hostname(request: &BuildRequest) -> Option<&String> {
+pub(crate) fn hostname(request: &BuildRequest) -> Option<&String> {
     const ARGUMENT: &str = "BUILDKIT_SANDBOX_HOSTNAME";
     let given = request.build_args.iter().rev().find(|(name, _)| name == ARGUMENT).map(|(_, value)| value);
     request.run.hostname.as_ref().or(given)

@@ -212,13 +212,6 @@ fn refuse_what_cannot_be(given: Given<'_>) -> Result<(), UsageError> {
             "use --snapshot=auto: the layers are the same",
         );
     }
-    if is_on(given.flags.kaniko.single_snapshot) {
-        return unavailable(
-            "single-snapshot",
-            "each step has a layer of its own",
-            "leave it out: the files of the image are the same",
-        );
-    }
     for (flag, value) in [
         ("provenance", &given.flags.docker.provenance),
         ("sbom", &given.flags.docker.sbom),

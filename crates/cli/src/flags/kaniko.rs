@@ -174,7 +174,7 @@ pub struct KanikoFlags {
         value_name = "SPEC"
     )]
     pub secret: Vec<String>,
-    /// Refused: each step has a layer of its own
+    /// Put everything the build adds into one layer
     #[arg(long, value_name = "BOOL")]
     pub single_snapshot: Option<Switch>,
     /// Fail when no mirror has an image, without asking the registry itself

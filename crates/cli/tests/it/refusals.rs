@@ -33,7 +33,6 @@ fn kanikos_refused_combinations() {
         &["--no-push", "--image-name-with-digest-file=a"],
         &["--no-push", "--image-name-tag-with-digest-file=a"],
         &["--no-push", "--materialize"],
-        &["--no-push", "--single-snapshot"],
         &["--no-push", "--snapshot=overlay"],
     ];
     let told: Vec<_> = combinations
@@ -70,10 +69,6 @@ fn kanikos_refused_combinations() {
     ["--no-push", "--materialize"]
     error: --materialize cannot be done: images are never unpacked into this container
     hint: use `--output type=local,dest=DIR`
-
-    ["--no-push", "--single-snapshot"]
-    error: --single-snapshot cannot be done: each step has a layer of its own
-    hint: leave it out: the files of the image are the same
 
     ["--no-push", "--snapshot=overlay"]
     error: --snapshot cannot be done: changes are found by scan in every isolation

@@ -112,6 +112,7 @@ impl Evaluation<'_> {
         let link = common.link && chmod.is_none();
         self.check_owner(at, chown.as_deref(), link)?;
         let history = history(common, chown.as_deref(), chmod.as_deref(), &sources, &written);
+        let chown = chown.or_else(|| self.kaniko_owner());
         let operation = model::Copy {
             from: Source::Context,
             sources,
@@ -131,6 +132,12 @@ impl Evaluation<'_> {
 
     fn expand_all(&mut self, at: &Located<Instruction>, words: &[String]) -> Result<Vec<String>, PlanError> {
         words.iter().map(|word| self.expand(at, word)).collect()
+    }
+
+    /// With kaniko's rules, the user who owns what is copied without `--chown`.
+    fn kaniko_owner(&self) -> Option<String> {
+        let user = &self.state.config.config.user;
+        (self.outline.request.kaniko && !user.is_empty()).then(|| user.clone())
     }
 
     /// Expands a flag's value; an empty one is as good as none.

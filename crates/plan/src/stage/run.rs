@@ -40,6 +40,7 @@ impl Evaluation<'_> {
             network,
             insecure,
             mounts: self.mounts(at, &run.mounts)?,
+            volumes: self.dropped_volumes(),
             script: match script {
                 Script::File { name, body } => Some((name, body)),
                 _ => None,
@@ -49,6 +50,12 @@ impl Evaluation<'_> {
             operation: Operation::Run(Box::new(operation)),
             history: Some(HistoryRow { created_by, empty_layer: false }),
         })
+    }
+
+    /// With kaniko's rules, the volumes declared so far.
+    fn dropped_volumes(&self) -> Vec<String> {
+        let volumes = self.state.config.config.volumes.keys();
+        volumes.filter(|_| self.outline.request.kaniko).cloned().collect()
     }
 
     fn network(&self, network: instruction::Network) -> Result<RunNetwork, PlanError> {

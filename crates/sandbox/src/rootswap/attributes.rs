@@ -46,11 +46,18 @@ impl Attributes {
 
     fn apply_to(&self, handle: &OwnedFd) -> Result<(), Errno> {
         // The owner first, since changing it clears mode bits.
-        rustix::fs::fchown(handle, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))?;
+        rustix::fs::fchown(
+            handle,
+            Some(Uid::from_raw(self.uid)),
+            Some(Gid::from_raw(self.gid)),
+        )?;
         rustix::fs::fchmod(handle, Mode::from_raw_mode(self.mode))?;
         write_xattrs(handle, &self.xattrs)?;
         let time = |(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec };
-        let times = Timestamps { last_access: time(self.accessed), last_modification: time(self.modified) };
+        let times = Timestamps {
+            last_access: time(self.accessed),
+            last_modification: time(self.modified),
+        };
         rustix::fs::futimens(handle, &times)
     }
 }
@@ -80,8 +87,13 @@ fn xattr_names(handle: &OwnedFd) -> Result<Vec<CString>, Errno> {
         Err(Errno::NOTSUP) => 0,
         Err(error) => return Err(error),
     };
-    let names = list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.filter_map(|name| CString::new(name).ok()).filter(is_ours).collect())
+    let names = list[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
+    Ok(names
+        .filter_map(|name| CString::new(name).ok())
+        .filter(is_ours)
+        .collect())
 }
 
 /// Labels of the runtime's security module belong to the place and not to the content.
@@ -91,7 +103,10 @@ fn is_ours(name: &CString) -> bool {
 
 fn write_xattrs(handle: &OwnedFd, wanted: &[(CString, Vec<u8>)]) -> Result<(), Errno> {
     let present = read_xattrs(handle)?;
-    for (name, _) in present.iter().filter(|(name, _)| wanted.iter().all(|(other, _)| other != name)) {
+    for (name, _) in present
+        .iter()
+        .filter(|(name, _)| wanted.iter().all(|(other, _)| other != name))
+    {
         rustix::fs::fremovexattr(handle, name.as_c_str())?;
     }
     for (name, value) in wanted.iter().filter(|pair| !present.contains(pair)) {
@@ -114,7 +129,8 @@ mod tests {
         fs::create_dir(&two).unwrap();
         let handle = directory::open(&one).unwrap();
         rustix::fs::fchmod(&handle, Mode::from_raw_mode(0o1750)).unwrap();
-        let labelled = rustix::fs::fsetxattr(&handle, c"user.colour", b"red", XattrFlags::empty()).is_ok();
+        let labelled =
+            rustix::fs::fsetxattr(&handle, c"user.colour", b"red", XattrFlags::empty()).is_ok();
         let other = directory::open(&two).unwrap();
         if labelled {
             rustix::fs::fsetxattr(&other, c"user.shape", b"round", XattrFlags::empty()).unwrap();

@@ -15,7 +15,9 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, Uid};
+use rustix::fs::{
+    AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, Uid,
+};
 
 use crate::error::{At as _, Fault};
 use crate::kernel::last_fault;
@@ -35,9 +37,17 @@ impl Gate {
     pub(crate) fn prepare(area: &Path, guarded: Vec<PathBuf>) -> Result<Self, Fault> {
         let place = area.join("ready");
         fs::create_dir_all(&place).at("make", &place)?;
-        let mut gate = Self { place, guarded, directories: Vec::new(), files: Vec::new() };
+        let mut gate = Self {
+            place,
+            guarded,
+            directories: Vec::new(),
+            files: Vec::new(),
+        };
         for number in 0..READY {
-            let (directory, file) = (gate.place.join(format!("d{number}")), gate.place.join(format!("f{number}")));
+            let (directory, file) = (
+                gate.place.join(format!("d{number}")),
+                gate.place.join(format!("f{number}")),
+            );
             fs::create_dir(&directory).at("make", &directory)?;
             fs::write(&file, "").at("make", &file)?;
             gate.directories.push(directory);
@@ -53,24 +63,38 @@ impl Gate {
 
     /// Answers one report, if there is one.
     pub(crate) fn serve(&mut self, listener: &OwnedFd) {
-        let Some(notice) = receive(listener) else { return };
+        let Some(notice) = receive(listener) else {
+            return;
+        };
         let answer = self.decide(listener, &notice);
         respond(listener, notice.id, answer);
     }
 
     fn decide(&mut self, listener: &OwnedFd, notice: &Notice) -> Answer {
-        let Some(attempt) = Attempt::read(notice) else { return Answer::Continue };
-        let Some(path) = attempt.entry(&self.guarded) else { return Answer::Continue };
+        let Some(attempt) = Attempt::read(notice) else {
+            return Answer::Continue;
+        };
+        let Some(path) = attempt.entry(&self.guarded) else {
+            return Answer::Continue;
+        };
         if fs::symlink_metadata(&path).is_ok() {
             return Answer::Continue;
         }
-        let ready = if attempt.directory { self.directories.pop() } else { self.files.pop() };
-        let Some(ready) = ready else { return Answer::Continue };
+        let ready = if attempt.directory {
+            self.directories.pop()
+        } else {
+            self.files.pop()
+        };
+        let Some(ready) = ready else {
+            return Answer::Continue;
+        };
         if !is_valid(listener, notice.id) || attempt.furnish(&ready, &path).is_err() {
             return Answer::Continue;
         }
         match attempt {
-            Attempt { directory: true, .. } => Answer::Done,
+            Attempt {
+                directory: true, ..
+            } => Answer::Done,
             // The kernel would find the file there, and must not.
             Attempt { flags, .. } if flags & libc::O_EXCL != 0 => Answer::Descriptor(path, flags),
             Attempt { .. } => Answer::Continue,
@@ -111,13 +135,24 @@ impl Attempt {
             #[cfg(target_arch = "x86_64")]
             libc::SYS_open => (libc::AT_FDCWD, a, false, b as i32, c as u32),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_creat => {
-                (libc::AT_FDCWD, a, false, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, b as u32)
-            }
+            libc::SYS_creat => (
+                libc::AT_FDCWD,
+                a,
+                false,
+                libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC,
+                b as u32,
+            ),
             _ => return None,
         };
         let path = read_path(notice.pid, path)?;
-        Some(Self { pid: notice.pid, at, path, directory, flags, mode })
+        Some(Self {
+            pid: notice.pid,
+            at,
+            path,
+            directory,
+            flags,
+            mode,
+        })
     }
 
     /// The full path of the new entry, if it lies directly in a guarded directory.
@@ -144,12 +179,28 @@ impl Attempt {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_ascii_whitespace().nth(column).map(str::to_owned)
         };
-        let id = |name: &str| field(name, 3).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let umask = field("Umask:", 0).and_then(|text| u32::from_str_radix(&text, 8).ok()).unwrap_or(0o022);
-        rustix::fs::chown(ready, Some(Uid::from_raw(id("Uid:"))), Some(Gid::from_raw(id("Gid:"))))?;
+        let id = |name: &str| {
+            field(name, 3)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0)
+        };
+        let umask = field("Umask:", 0)
+            .and_then(|text| u32::from_str_radix(&text, 8).ok())
+            .unwrap_or(0o022);
+        rustix::fs::chown(
+            ready,
+            Some(Uid::from_raw(id("Uid:"))),
+            Some(Gid::from_raw(id("Gid:"))),
+        )?;
         rustix::fs::chmod(ready, Mode::from_raw_mode(self.mode & 0o7777 & !umask))?;
-        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-        let times = Timestamps { last_access: now, last_modification: now };
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
         rustix::fs::utimensat(CWD, ready, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         rustix::fs::renameat_with(CWD, ready, CWD, path, RenameFlags::NOREPLACE)
     }
@@ -165,7 +216,10 @@ fn read_path(pid: u32, address: u64) -> Option<PathBuf> {
         let from = address.checked_add(bytes.len() as u64)?;
         // To the end of the page only: the next one may not be mapped.
         let mut page = vec![0; 4096 - (from % 4096) as usize];
-        let read = memory.read_at(&mut page, from).ok().filter(|read| *read > 0)?;
+        let read = memory
+            .read_at(&mut page, from)
+            .ok()
+            .filter(|read| *read > 0)?;
         bytes.extend_from_slice(&page[..read]);
         if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
             bytes.truncate(end);
@@ -233,11 +287,31 @@ fn is_valid(listener: &OwnedFd, id: u64) -> bool {
 fn respond(listener: &OwnedFd, id: u64, answer: Answer) {
     const CONTINUE: u32 = 1;
     let response = match answer {
-        Answer::Continue => Response { id, value: 0, error: 0, flags: CONTINUE },
-        Answer::Done => Response { id, value: 0, error: 0, flags: 0 },
+        Answer::Continue => Response {
+            id,
+            value: 0,
+            error: 0,
+            flags: CONTINUE,
+        },
+        Answer::Done => Response {
+            id,
+            value: 0,
+            error: 0,
+            flags: 0,
+        },
         Answer::Descriptor(path, flags) => match add_descriptor(listener, id, &path, flags) {
-            Some(number) => Response { id, value: i64::from(number), error: 0, flags: 0 },
-            None => Response { id, value: 0, error: -libc::EACCES, flags: 0 },
+            Some(number) => Response {
+                id,
+                value: i64::from(number),
+                error: 0,
+                flags: 0,
+            },
+            None => Response {
+                id,
+                value: 0,
+                error: -libc::EACCES,
+                flags: 0,
+            },
         },
     };
     send(listener, &response);
@@ -252,7 +326,8 @@ fn send(listener: &OwnedFd, response: &Response) {
 #[expect(unsafe_code, reason = "seccomp listeners are driven by ioctl")]
 fn add_descriptor(listener: &OwnedFd, id: u64, path: &Path, flags: i32) -> Option<i32> {
     let kept = flags & !(libc::O_CREAT | libc::O_EXCL);
-    let kept = OFlags::from_bits_retain(u32::try_from(kept).ok()?) | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let kept =
+        OFlags::from_bits_retain(u32::try_from(kept).ok()?) | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, kept, Mode::empty()).ok()?;
     let request = AddDescriptor {
         id,
@@ -272,11 +347,21 @@ fn add_descriptor(listener: &OwnedFd, id: u64, path: &Path, flags: i32) -> Optio
 #[expect(unsafe_code, reason = "seccomp filters have no safe form")]
 pub(crate) fn install_filter() -> Result<OwnedFd, String> {
     let mut program = filter();
-    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let program = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
     const SET_MODE_FILTER: libc::c_uint = 1;
     const NEW_LISTENER: libc::c_ulong = 1 << 3;
     // SAFETY: the program and its instructions outlive the call; the kernel checks them.
-    let fd = unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, NEW_LISTENER, &raw const program) };
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            SET_MODE_FILTER,
+            NEW_LISTENER,
+            &raw const program,
+        )
+    };
     if fd < 0 {
         return Err(last_fault("install the seccomp filter of", "command").to_string());
     }
@@ -294,7 +379,12 @@ fn filter() -> Vec<libc::sock_filter> {
     const REPORT: u32 = 0x7fc0_0000;
     let op = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
     let argument = |index: u32| 16 + 8 * index;
-    let mut program = vec![op(LOAD, 4, 0, 0), op(EQUAL, ARCHITECTURE, 1, 0), op(RETURN, ALLOW, 0, 0), op(LOAD, 0, 0, 0)];
+    let mut program = vec![
+        op(LOAD, 4, 0, 0),
+        op(EQUAL, ARCHITECTURE, 1, 0),
+        op(RETURN, ALLOW, 0, 0),
+        op(LOAD, 0, 0, 0),
+    ];
     for number in MAKING {
         program.extend([op(EQUAL, number as u32, 0, 1), op(RETURN, REPORT, 0, 0)]);
     }
@@ -321,7 +411,9 @@ pub(crate) fn give(socket: &OwnedFd, listener: &OwnedFd) -> Result<(), String> {
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&fds));
     let data = [std::io::IoSlice::new(b"l")];
-    sendmsg(socket, &data, &mut control, SendFlags::empty()).map(drop).map_err(|errno| errno.to_string())
+    sendmsg(socket, &data, &mut control, SendFlags::empty())
+        .map(drop)
+        .map_err(|errno| errno.to_string())
 }
 
 /// Receives a descriptor that [`give`] sent; none when the other side is gone without.
@@ -398,9 +490,19 @@ mod tests {
         }
         let hidden = ["state", "run/secrets/token", "nosuch/x"].map(|path| root.path().join(path));
         let (open, guarded) = divide(root.path(), &hidden);
-        assert_eq!(open, ["bin", "builds", "run/lock"].map(|path| root.path().join(path)));
-        assert_eq!(guarded, ["", "run", "run/secrets"].map(|path| {
-            if path.is_empty() { root.path().to_owned() } else { root.path().join(path) }
-        }));
+        assert_eq!(
+            open,
+            ["bin", "builds", "run/lock"].map(|path| root.path().join(path))
+        );
+        assert_eq!(
+            guarded,
+            ["", "run", "run/secrets"].map(|path| {
+                if path.is_empty() {
+                    root.path().to_owned()
+                } else {
+                    root.path().join(path)
+                }
+            })
+        );
     }
 }

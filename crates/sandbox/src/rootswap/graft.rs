@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::directory;
-use crate::etc;
 use crate::error::{At as _, Fault, RunError, fault};
+use crate::etc;
 use crate::mounts::{self, Placed};
 use crate::rootswap::journal::Record;
 use crate::rootswap::swap::Swap;
@@ -22,7 +22,12 @@ pub(crate) struct Grafts {
 
 impl Grafts {
     /// Puts every mount of `spec` in its place, and the generated files of `/etc` where no mount of the runtime holds them.
-    pub(crate) fn put(&mut self, swap: &mut Swap, spec: &RunSpec, resolv_conf: &[u8]) -> Result<(), RunError> {
+    pub(crate) fn put(
+        &mut self,
+        swap: &mut Swap,
+        spec: &RunSpec,
+        resolv_conf: &[u8],
+    ) -> Result<(), RunError> {
         let generated = generate(swap, spec, resolv_conf)?;
         let live = swap.live.clone();
         for placed in mounts::place(&live, generated.iter().chain(&spec.mounts))? {
@@ -31,7 +36,12 @@ impl Grafts {
         Ok(())
     }
 
-    fn put_one(&mut self, swap: &mut Swap, live: &Path, placed: &Placed<'_>) -> Result<(), RunError> {
+    fn put_one(
+        &mut self,
+        swap: &mut Swap,
+        live: &Path,
+        placed: &Placed<'_>,
+    ) -> Result<(), RunError> {
         if swap.kept.covers(&placed.path) {
             return copy_into_kept(swap, placed);
         }
@@ -40,7 +50,11 @@ impl Grafts {
         let stat = fs::symlink_metadata(&source).at("find", &source)?;
         self.make_mount_point(swap, live, placed)?;
         let inode = (stat.dev(), stat.ino());
-        swap.note(Record::Graft { path: placed.path.clone(), source: source.clone(), inode })?;
+        swap.note(Record::Graft {
+            path: placed.path.clone(),
+            source: source.clone(),
+            inode,
+        })?;
         let target = live.join(&placed.path);
         let covered = covered_path(swap, number)?;
         fs::rename(&target, &covered).map_err(|error| refused(placed, &error, &target))?;
@@ -60,15 +74,27 @@ impl Grafts {
         Ok(path)
     }
 
-    fn make_mount_point(&mut self, swap: &mut Swap, live: &Path, placed: &Placed<'_>) -> Result<(), RunError> {
-        let missing = placed.path.ancestors().filter(|path| !path.as_os_str().is_empty());
-        let missing: Vec<PathBuf> =
-            missing.take_while(|path| fs::symlink_metadata(live.join(path)).is_err()).map(Path::to_owned).collect();
+    fn make_mount_point(
+        &mut self,
+        swap: &mut Swap,
+        live: &Path,
+        placed: &Placed<'_>,
+    ) -> Result<(), RunError> {
+        let missing = placed
+            .path
+            .ancestors()
+            .filter(|path| !path.as_os_str().is_empty());
+        let missing: Vec<PathBuf> = missing
+            .take_while(|path| fs::symlink_metadata(live.join(path)).is_err())
+            .map(Path::to_owned)
+            .collect();
         for path in missing.into_iter().rev() {
             swap.note(Record::Stub { path })?;
         }
         let root: OwnedFd = directory::open(live)?;
-        Ok(self.stubs.ensure(&root, &placed.path, placed.mount.source.stub_kind())?)
+        Ok(self
+            .stubs
+            .ensure(&root, &placed.path, placed.mount.source.stub_kind())?)
     }
 
     /// Removes the mount points that were made. The grafts are out.
@@ -87,16 +113,26 @@ fn copy_into_kept(swap: &mut Swap, placed: &Placed<'_>) -> Result<(), RunError> 
         return Err(unsupported(placed));
     }
     let stat = fs::metadata(source).at("find", source)?;
-    let parents = placed.path.ancestors().skip(1).take_while(|path| !swap.live.join(path).exists());
+    let parents = placed
+        .path
+        .ancestors()
+        .skip(1)
+        .take_while(|path| !swap.live.join(path).exists());
     let parents: Vec<PathBuf> = parents.map(Path::to_owned).collect();
     for path in parents.into_iter().rev() {
         swap.note(Record::Copy { path: path.clone() })?;
         fs::create_dir(swap.live.join(&path)).at("make", &path)?;
     }
-    swap.note(Record::Copy { path: placed.path.clone() })?;
+    swap.note(Record::Copy {
+        path: placed.path.clone(),
+    })?;
     fs::copy(source, &target).at("copy to", &target)?;
-    std::os::unix::fs::chown(&target, Some(stat.uid()), Some(stat.gid())).at("set the owner of", &target)?;
-    Ok(fs::set_permissions(&target, Permissions::from_mode(stat.mode() & 0o7777)).at("set the mode of", &target)?)
+    std::os::unix::fs::chown(&target, Some(stat.uid()), Some(stat.gid()))
+        .at("set the owner of", &target)?;
+    Ok(
+        fs::set_permissions(&target, Permissions::from_mode(stat.mode() & 0o7777))
+            .at("set the mode of", &target)?,
+    )
 }
 
 /// Files of `/etc` that the runtime does not hold by a mount are grafted; those it holds get the added hosts.
@@ -104,7 +140,10 @@ fn generate(swap: &mut Swap, spec: &RunSpec, resolv_conf: &[u8]) -> Result<Vec<M
     let directory = swap.area.join("generated");
     fs::create_dir_all(&directory).at("make", &directory)?;
     let mut mounts = Vec::new();
-    let files = [("hosts", etc::hosts(spec).into_bytes()), ("resolv.conf", resolv_conf.to_vec())];
+    let files = [
+        ("hosts", etc::hosts(spec).into_bytes()),
+        ("resolv.conf", resolv_conf.to_vec()),
+    ];
     for (name, content) in files {
         let path = Path::new("etc").join(name);
         if swap.kept.covers(&path) {
@@ -128,7 +167,13 @@ fn generate(swap: &mut Swap, spec: &RunSpec, resolv_conf: &[u8]) -> Result<Vec<M
 fn append(swap: &mut Swap, path: &Path, text: &str) -> Result<(), Fault> {
     let file = swap.live.join(path);
     let content = fs::read(&file).at("read", &file)?;
-    swap.note(Record::Rewrite { path: path.to_owned(), content: content.clone() })?;
+    let stat = fs::metadata(&file).at("look at", &file)?;
+    let modified = (stat.mtime(), stat.mtime_nsec());
+    swap.note(Record::Rewrite {
+        path: path.to_owned(),
+        content: content.clone(),
+        modified,
+    })?;
     fs::write(&file, [content.as_slice(), text.as_bytes()].concat()).at("write", &file)
 }
 
@@ -141,6 +186,17 @@ pub(crate) enum StubsKnown {
     ToJournal,
 }
 
+fn write_back(file: &Path, content: &[u8], (tv_sec, tv_nsec): (i64, i64)) -> Result<(), Fault> {
+    fs::write(file, content).at("write", file)?;
+    let time = rustix::fs::Timespec { tv_sec, tv_nsec };
+    let times = rustix::fs::Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    rustix::fs::utimensat(rustix::fs::CWD, file, &times, rustix::fs::AtFlags::empty())
+        .at("set the time of", file)
+}
+
 /// Takes every graft out again, the last first, as far as the journal says that it was put in.
 ///
 /// Works from whatever point the grafting was cut off at, and may be repeated.
@@ -148,16 +204,23 @@ pub(crate) fn take_out(swap: &Swap, stubs: StubsKnown) -> Result<(), Fault> {
     let mut number = swap.graft_count();
     for record in swap.journal.records().iter().rev() {
         match record {
-            Record::Graft { path, source, inode } => {
+            Record::Graft {
+                path,
+                source,
+                inode,
+            } => {
                 number -= 1;
                 take_one_out(swap, path, source, *inode, &covered_path(swap, number)?)?;
             }
             // A mount point may lie in what another graft put there, so it goes before that is taken out.
             Record::Stub { path } if stubs == StubsKnown::ToJournal => remove_stub(swap, path)?,
             Record::Copy { path } => remove_copy(&swap.live.join(path))?,
-            Record::Rewrite { path, content } => {
-                let file = swap.live.join(path);
-                fs::write(&file, content).at("write", &file)?;
+            Record::Rewrite {
+                path,
+                content,
+                modified,
+            } => {
+                write_back(&swap.live.join(path), content, *modified)?;
             }
             _ => {}
         }
@@ -168,12 +231,20 @@ pub(crate) fn take_out(swap: &Swap, stubs: StubsKnown) -> Result<(), Fault> {
 /// Removes a mount point of a killed run, which nobody remembers but the journal.
 fn remove_stub(swap: &Swap, path: &Path) -> Result<(), Fault> {
     let root = directory::open(&swap.live)?;
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let Ok(parent) = directory::open_beneath(&root, parent) else { return Ok(()) };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    let Ok(parent) = directory::open_beneath(&root, parent) else {
+        return Ok(());
+    };
     let stat = rustix::fs::statat(&parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
     let Ok(stat) = stat else { return Ok(()) };
     let directory = crate::stubs::is_directory(&stat);
-    let flags = if directory { rustix::fs::AtFlags::REMOVEDIR } else { rustix::fs::AtFlags::empty() };
+    let flags = if directory {
+        rustix::fs::AtFlags::REMOVEDIR
+    } else {
+        rustix::fs::AtFlags::empty()
+    };
     if directory || stat.st_size == 0 {
         // One that is not empty belongs to the command.
         let _ = rustix::fs::unlinkat(&parent, name, flags);
@@ -188,15 +259,19 @@ fn take_one_out(
     inode: (u64, u64),
     covered: &Path,
 ) -> Result<(), Fault> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
     // The command may have replaced what leads there; links are not followed.
     let root = directory::open(&swap.live)?;
     let at = directory::open_beneath(&root, parent).ok();
-    let found = at.as_ref().and_then(|at| {
-        rustix::fs::statat(at, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).ok()
-    });
+    let found = at
+        .as_ref()
+        .and_then(|at| rustix::fs::statat(at, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).ok());
     let target = swap.live.join(path);
-    let same = found.as_ref().is_some_and(|stat| (stat.st_dev, stat.st_ino) == inode);
+    let same = found
+        .as_ref()
+        .is_some_and(|stat| (stat.st_dev, stat.st_ino) == inode);
     let put_in = fs::symlink_metadata(source).is_err();
     if put_in && (same || found.as_ref().is_some_and(crate::stubs::is_directory)) {
         // A directory that the command made anew in its place has its part.
@@ -215,7 +290,12 @@ fn take_one_out(
 
 fn remove(path: &Path) -> Result<(), Fault> {
     let metadata = fs::symlink_metadata(path).at("look at", path)?;
-    if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.at("remove", path)
+    if metadata.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+    .at("remove", path)
 }
 
 fn remove_copy(path: &Path) -> Result<(), Fault> {
@@ -246,8 +326,10 @@ fn refused(placed: &Placed<'_>, error: &std::io::Error, path: &Path) -> RunError
 
 fn unsupported(placed: &Placed<'_>) -> RunError {
     RunError::Unsupported {
-        what: format!("the mount on {} in rootswap isolation", placed.mount.target.display()),
+        what: format!(
+            "the mount on {} in rootswap isolation",
+            placed.mount.target.display()
+        ),
         needs: "namespaces, since it lies on another filesystem".to_owned(),
     }
 }
-

@@ -75,6 +75,7 @@ pub(crate) enum Record {
         #[serde(with = "os_path")]
         path: PathBuf,
         content: Vec<u8>,
+        modified: (i64, i64),
     },
 }
 
@@ -94,15 +95,26 @@ impl Journal {
     /// Starts a journal. One that exists belongs to another swap.
     pub(crate) fn begin(path: &Path, first: Record) -> Result<Self, RunError> {
         if back_path(path).exists() {
-            return Err(RunError::SwapInProgress { journal: back_path(path) });
+            return Err(RunError::SwapInProgress {
+                journal: back_path(path),
+            });
         }
         let file = match File::create_new(path) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(RunError::SwapInProgress { journal: path.to_owned() });
+                return Err(RunError::SwapInProgress {
+                    journal: path.to_owned(),
+                });
             }
             result => result.at("make the journal", path)?,
         };
-        let mut journal = Self { path: path.to_owned(), file, records: Vec::new(), back: false, #[cfg(test)] allowed: None };
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+            records: Vec::new(),
+            back: false,
+            #[cfg(test)]
+            allowed: None,
+        };
         journal.write(first)?;
         Ok(journal)
     }
@@ -110,24 +122,43 @@ impl Journal {
     /// Opens what a killed swap left; none means there is nothing to undo.
     pub(crate) fn reopen(path: &Path) -> Result<Option<Self>, Fault> {
         let back = back_path(path).exists();
-        let path = &if back { back_path(path) } else { path.to_owned() };
+        let path = &if back {
+            back_path(path)
+        } else {
+            path.to_owned()
+        };
         let text = match fs::read(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             result => result.at("read the journal", path)?,
         };
         let records = parse(&text);
-        let kept = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        let file = File::options().append(true).open(path).at("open the journal", path)?;
+        let kept = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
+        let file = File::options()
+            .append(true)
+            .open(path)
+            .at("open the journal", path)?;
         // Half a line is what was not begun.
         file.set_len(kept as u64).at("shorten the journal", path)?;
-        Ok(Some(Self { path: path.to_owned(), file, records, back, #[cfg(test)] allowed: None }))
+        Ok(Some(Self {
+            path: path.to_owned(),
+            file,
+            records,
+            back,
+            #[cfg(test)]
+            allowed: None,
+        }))
     }
 
     /// Writes down what is about to happen.
     pub(crate) fn write(&mut self, record: Record) -> Result<(), Fault> {
         #[cfg(test)]
         self.count_down()?;
-        let mut line = serde_json::to_vec(&record).map_err(std::io::Error::from).at("write to", &self.path)?;
+        let mut line = serde_json::to_vec(&record)
+            .map_err(std::io::Error::from)
+            .at("write to", &self.path)?;
         line.push(b'\n');
         self.file.write_all(&line).at("write to", &self.path)?;
         self.records.push(record);
@@ -186,8 +217,12 @@ fn back_path(path: &Path) -> PathBuf {
 }
 
 fn parse(text: &[u8]) -> Vec<Record> {
-    let whole = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-    whole.map_while(|line| serde_json::from_slice(line).ok()).collect()
+    let whole = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"));
+    whole
+        .map_while(|line| serde_json::from_slice(line).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -200,8 +235,15 @@ mod tests {
         let path = scratch.path().join("journal");
         assert!(Journal::reopen(&path).unwrap().is_none());
         let mut journal = Journal::begin(&path, Record::In).unwrap();
-        journal.write(Record::Stay { path: PathBuf::from("a\nb") }).unwrap();
-        assert!(matches!(Journal::begin(&path, Record::In), Err(RunError::SwapInProgress { .. })));
+        journal
+            .write(Record::Stay {
+                path: PathBuf::from("a\nb"),
+            })
+            .unwrap();
+        assert!(matches!(
+            Journal::begin(&path, Record::In),
+            Err(RunError::SwapInProgress { .. })
+        ));
         let mut text = fs::read(&path).unwrap();
         text.extend(b"{\"Stay\":{\"pa");
         fs::write(&path, text).unwrap();
@@ -211,7 +253,10 @@ mod tests {
         assert_eq!(parse(&fs::read(&path).unwrap()).len(), 3);
         again.turn_back().unwrap();
         assert!(Journal::reopen(&path).unwrap().unwrap().is_back());
-        assert!(matches!(Journal::begin(&path, Record::In), Err(RunError::SwapInProgress { .. })));
+        assert!(matches!(
+            Journal::begin(&path, Record::In),
+            Err(RunError::SwapInProgress { .. })
+        ));
         again.finish().unwrap();
         assert!(Journal::reopen(&path).unwrap().is_none());
     }

@@ -52,13 +52,20 @@ pub(crate) fn run(
     let mut notes = notes_about(spec);
     session.swap_in(spec, &resolv_conf)?;
     let strangers = session.swap.strangers();
-    notes.extend(strangers.into_iter().map(|path| Note::DirectoryStays { path: format!("/{}", path.display()) }));
+    notes.extend(strangers.into_iter().map(|path| Note::DirectoryStays {
+        path: format!("/{}", path.display()),
+    }));
     let hidden = hidden_paths(spec, &session.swap.kept, &request.state_dir);
     let ended = command(spec, confinement, &hidden, &area(&request.state_dir), leash);
     session.restore()?;
     let mut exit = ended?;
     exit.notes.extend(notes);
-    exit.notes.extend(session.left.filter(|count| *count > 0).map(|count| Note::LeftProcesses { count }));
+    exit.notes.extend(
+        session
+            .left
+            .filter(|count| *count > 0)
+            .map(|count| Note::LeftProcesses { count }),
+    );
     Ok(exit)
 }
 
@@ -75,11 +82,15 @@ fn command(
     let (open, guarded) = gate::divide(Path::new("/"), hidden);
     let mut gate = Gate::prepare(area, guarded)?;
     let (ours, theirs) = socket_pair()?;
-    let started = process::start(|report| become_command(spec, confinement, &open, &gate, &theirs, report))?;
+    let started =
+        process::start(|report| become_command(spec, confinement, &open, &gate, &theirs, report))?;
     drop(theirs);
     let listener = gate::take(&ours);
     let mut serve = || listener.iter().for_each(|listener| gate.serve(listener));
-    let service = listener.as_ref().map(|listener| Service { fd: listener.as_fd(), serve: &mut serve });
+    let service = listener.as_ref().map(|listener| Service {
+        fd: listener.as_fd(),
+        serve: &mut serve,
+    });
     let ended = supervise::wait_and_serve(started.pid, leash, service)?;
     match ended {
         Ended::Exited(mut exit) => {
@@ -92,7 +103,13 @@ fn command(
 
 fn socket_pair() -> Result<(OwnedFd, OwnedFd), Fault> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).at("make a socket for", "command")
+    socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .at("make a socket for", "command")
 }
 
 fn become_command(
@@ -154,12 +171,19 @@ impl Session {
         let own = rustix::process::getpid().as_raw_nonzero().get();
         let started = reap::process(own).map_or(0, |process| process.started);
         let swap = Swap::begin(live, stage, &area(state_dir), kept, (own, started))?;
-        Ok(Self { swap, grafts: None, left: None, finished: false })
+        Ok(Self {
+            swap,
+            grafts: None,
+            left: None,
+            finished: false,
+        })
     }
 
     fn swap_in(&mut self, spec: &RunSpec, resolv_conf: &[u8]) -> Result<(), RunError> {
         self.swap.swap_in()?;
-        self.grafts.insert(Grafts::default()).put(&mut self.swap, spec, resolv_conf)
+        self.grafts
+            .insert(Grafts::default())
+            .put(&mut self.swap, spec, resolv_conf)
     }
 
     /// Kills what is left of the command, then moves everything back.
@@ -192,8 +216,13 @@ impl Drop for Session {
 /// The state directory holds the container's own files during the run, so it is always hidden.
 fn hidden_paths(spec: &RunSpec, kept: &Kept, state_dir: &Path) -> Vec<PathBuf> {
     let live = Path::new("/");
-    let inside = spec.hidden.iter().filter_map(|path| path.strip_prefix(live).ok());
-    let in_sight = inside.flat_map(|path| kept.in_sight(path)).map(|path| live.join(path));
+    let inside = spec
+        .hidden
+        .iter()
+        .filter_map(|path| path.strip_prefix(live).ok());
+    let in_sight = inside
+        .flat_map(|path| kept.in_sight(path))
+        .map(|path| live.join(path));
     in_sight.chain([state_dir.to_owned()]).collect()
 }
 
@@ -211,12 +240,21 @@ fn check(state_dir: &Path, hints: &ContainerHints) -> Result<(), RunError> {
     }
     let evidence = ContainerEvidence::gather(hints);
     if !evidence.allows_rootswap() {
-        return Err(RunError::NotAContainer { evidence: evidence.summary() });
+        return Err(RunError::NotAContainer {
+            evidence: evidence.summary(),
+        });
     }
     let root = Path::new("/");
-    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).at("look at", path);
+    let device = |path: &Path| {
+        fs::metadata(path)
+            .map(|metadata| metadata.dev())
+            .at("look at", path)
+    };
     if device(state_dir)? != device(root)? {
-        return Err(RunError::StateElsewhere { state_dir: state_dir.to_owned(), root: root.to_owned() });
+        return Err(RunError::StateElsewhere {
+            state_dir: state_dir.to_owned(),
+            root: root.to_owned(),
+        });
     }
     Ok(())
 }
@@ -249,7 +287,10 @@ fn notes_about(spec: &RunSpec) -> Vec<Note> {
 /// Looks for everything a swap needs, and renames one new directory of `/` into the state directory.
 pub(crate) fn examine(state_dir: &Path, hints: &ContainerHints) -> Result<ProbeAnswer, RunError> {
     check(state_dir, hints)?;
-    let name = format!(".yadokari-probe-{}", rustix::process::getpid().as_raw_nonzero());
+    let name = format!(
+        ".yadokari-probe-{}",
+        rustix::process::getpid().as_raw_nonzero()
+    );
     let (from, to) = (Path::new("/").join(&name), state_dir.join(&name));
     fs::create_dir(&from).at("make", &from)?;
     let renamed = fs::rename(&from, &to).at("rename into the state directory", &from);
@@ -257,11 +298,18 @@ pub(crate) fn examine(state_dir: &Path, hints: &ContainerHints) -> Result<ProbeA
     renamed?;
     let landlock = landlock::version();
     let notes = if landlock == 0 {
-        vec![Note::Unconfined { reason: "the kernel has no Landlock".to_owned() }]
+        vec![Note::Unconfined {
+            reason: "the kernel has no Landlock".to_owned(),
+        }]
     } else {
         Vec::new()
     };
-    Ok(ProbeAnswer { obstacle: None, notes, landlock, overlay: false })
+    Ok(ProbeAnswer {
+        obstacle: None,
+        notes,
+        landlock,
+        overlay: false,
+    })
 }
 
 #[cfg(test)]

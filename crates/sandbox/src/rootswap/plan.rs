@@ -25,14 +25,24 @@ pub(crate) struct Kept {
 impl Kept {
     /// Keeps `paths`, given relative to the live root. The root itself is no such path.
     pub(crate) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        let paths = paths.into_iter().filter(|path| !path.as_os_str().is_empty());
-        Self { paths: paths.map(PathBuf::into_os_string).collect() }
+        let paths = paths
+            .into_iter()
+            .filter(|path| !path.as_os_str().is_empty());
+        Self {
+            paths: paths.map(PathBuf::into_os_string).collect(),
+        }
     }
 
     /// What is kept in a container: its mount points, the kernel's filesystems and the state directory.
-    pub(crate) fn of_container(mount_points: impl IntoIterator<Item = PathBuf>, state_dir: &Path) -> Self {
+    pub(crate) fn of_container(
+        mount_points: impl IntoIterator<Item = PathBuf>,
+        state_dir: &Path,
+    ) -> Self {
         let fixed = ["/proc", "/sys", "/dev"].into_iter().map(PathBuf::from);
-        let all = mount_points.into_iter().chain(fixed).chain([state_dir.to_owned()]);
+        let all = mount_points
+            .into_iter()
+            .chain(fixed)
+            .chain([state_dir.to_owned()]);
         Self::new(all.map(|path| path.strip_prefix("/").map_or(path.clone(), Path::to_owned)))
     }
 
@@ -45,7 +55,11 @@ impl Kept {
     pub(crate) fn disposition(&self, path: &Path) -> Disposition {
         if self.covers(path) {
             Disposition::Stay
-        } else if self.paths.iter().any(|kept| Path::new(kept).starts_with(path)) {
+        } else if self
+            .paths
+            .iter()
+            .any(|kept| Path::new(kept).starts_with(path))
+        {
             Disposition::Descend
         } else {
             Disposition::Move
@@ -58,7 +72,11 @@ impl Kept {
         match self.disposition(path) {
             Disposition::Stay => vec![path.to_owned()],
             Disposition::Descend => {
-                let below = self.paths.iter().map(PathBuf::from).filter(|kept| kept.starts_with(path));
+                let below = self
+                    .paths
+                    .iter()
+                    .map(PathBuf::from)
+                    .filter(|kept| kept.starts_with(path));
                 below.collect()
             }
             Disposition::Move => Vec::new(),
@@ -67,7 +85,8 @@ impl Kept {
 
     /// Whether `path` stays, or lies in something that does.
     pub(crate) fn covers(&self, path: &Path) -> bool {
-        path.ancestors().any(|ancestor| self.paths.contains(ancestor.as_os_str()))
+        path.ancestors()
+            .any(|ancestor| self.paths.contains(ancestor.as_os_str()))
     }
 }
 
@@ -77,7 +96,14 @@ mod tests {
 
     #[test]
     fn mount_points_stay_their_parents_are_entered_and_the_rest_moves() {
-        let mounts = ["/", "/proc", "/proc/acpi", "/etc/hosts", "/etc/resolv.conf", "/run/secrets/k8s/token"];
+        let mounts = [
+            "/",
+            "/proc",
+            "/proc/acpi",
+            "/etc/hosts",
+            "/etc/resolv.conf",
+            "/run/secrets/k8s/token",
+        ];
         let kept = Kept::of_container(mounts.map(PathBuf::from), Path::new("/.yadokari"));
         for (path, expected) in [
             ("proc", Disposition::Stay),
@@ -102,7 +128,10 @@ mod tests {
             ("run", &["run/secrets/k8s/token"][..]),
             ("usr/src", &[][..]),
         ] {
-            assert_eq!(kept.in_sight(Path::new(path)), expected.iter().map(PathBuf::from).collect::<Vec<_>>());
+            assert_eq!(
+                kept.in_sight(Path::new(path)),
+                expected.iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -8,10 +8,10 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::error::{Fault, RunError};
 use crate::reap::{self, Process};
+use crate::rootswap::area;
+use crate::rootswap::graft::{self, StubsKnown};
 use crate::rootswap::journal::{Journal, Record};
 use crate::rootswap::swap::{Swap, journal_path};
-use crate::rootswap::graft::{self, StubsKnown};
-use crate::rootswap::area;
 
 /// What [`recover`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,9 @@ impl From<RecoverError> for RunError {
     fn from(error: RecoverError) -> Self {
         match error {
             RecoverError::Restore(fault) => Self::Restore(fault),
-            RecoverError::Running { pid } => Self::SwapInProgress { journal: PathBuf::from(format!("/proc/{pid}")) },
+            RecoverError::Running { pid } => Self::SwapInProgress {
+                journal: PathBuf::from(format!("/proc/{pid}")),
+            },
         }
     }
 }
@@ -57,14 +59,20 @@ impl From<RecoverError> for RunError {
 pub fn recover(state_dir: &Path) -> Result<Recovered, RecoverError> {
     let area = area(state_dir);
     let path = journal_path(&area);
-    let Some(first) = Journal::reopen(&path)? else { return Ok(Recovered::Nothing) };
+    let Some(first) = Journal::reopen(&path)? else {
+        return Ok(Recovered::Nothing);
+    };
     let Some(Record::Begin { helper, .. }) = first.records().first().cloned() else {
         first.finish()?;
         return Ok(Recovered::Nothing);
     };
     wait_for(helper)?;
-    let Some(journal) = Journal::reopen(&path)? else { return Ok(Recovered::Nothing) };
-    let Some(mut swap) = Swap::resume(&area, journal) else { return Ok(Recovered::Nothing) };
+    let Some(journal) = Journal::reopen(&path)? else {
+        return Ok(Recovered::Nothing);
+    };
+    let Some(mut swap) = Swap::resume(&area, journal) else {
+        return Ok(Recovered::Nothing);
+    };
     kill_strays(&swap, state_dir, helper.1);
     undo(&mut swap)?;
     let stage = swap.stage.clone();
@@ -82,7 +90,8 @@ pub(crate) fn undo(swap: &mut Swap) -> Result<(), Fault> {
 
 fn wait_for((pid, started): (i32, u64)) -> Result<(), RecoverError> {
     for _ in 0..PATIENCE {
-        let same = reap::process(pid).is_some_and(|process| process.started == started && process.is_running());
+        let same = reap::process(pid)
+            .is_some_and(|process| process.started == started && process.is_running());
         if !same || pid == getpid().as_raw_nonzero().get() {
             return Ok(());
         }
@@ -99,10 +108,15 @@ fn kill_strays(swap: &Swap, state_dir: &Path, helper_started: u64) {
     }
     let processes = reap::processes();
     let own = line_of_descent(&processes);
-    for process in processes.iter().filter(|process| process.started >= helper_started) {
+    for process in processes
+        .iter()
+        .filter(|process| process.started >= helper_started)
+    {
         let executable = fs::read_link(format!("/proc/{}/exe", process.pid));
         let strays = executable.is_ok_and(|path| !path.starts_with(state_dir));
-        if let Some(pid) = Pid::from_raw(process.pid).filter(|_| strays && !own.contains(&process.pid)) {
+        if let Some(pid) =
+            Pid::from_raw(process.pid).filter(|_| strays && !own.contains(&process.pid))
+        {
             // One that has ended meanwhile is what is wanted.
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -112,7 +126,10 @@ fn kill_strays(swap: &Swap, state_dir: &Path, helper_started: u64) {
 /// This process and its ancestors.
 fn line_of_descent(processes: &[Process]) -> Vec<i32> {
     let mut line = vec![getpid().as_raw_nonzero().get()];
-    while let Some(process) = processes.iter().find(|process| line.last() == Some(&process.pid)) {
+    while let Some(process) = processes
+        .iter()
+        .find(|process| line.last() == Some(&process.pid))
+    {
         if process.parent == 0 || line.contains(&process.parent) {
             break;
         }

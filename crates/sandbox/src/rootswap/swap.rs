@@ -48,8 +48,12 @@ impl Swap {
         helper: (i32, u64),
     ) -> Result<Self, RunError> {
         fs::create_dir_all(area.join("aside")).at("make", area)?;
-        let first =
-            Record::Begin { live: live.to_owned(), stage: stage.to_owned(), kept: kept.clone(), helper };
+        let first = Record::Begin {
+            live: live.to_owned(),
+            stage: stage.to_owned(),
+            kept: kept.clone(),
+            helper,
+        };
         let journal = Journal::begin(&journal_path(area), first)?;
         Ok(Self {
             live: live.to_owned(),
@@ -66,7 +70,12 @@ impl Swap {
 
     /// Takes up a swap where a killed process left it.
     pub(crate) fn resume(area: &Path, journal: Journal) -> Option<Self> {
-        let Some(Record::Begin { live, stage, kept, .. }) = journal.records().first() else { return None };
+        let Some(Record::Begin {
+            live, stage, kept, ..
+        }) = journal.records().first()
+        else {
+            return None;
+        };
         let (live, stage, kept) = (live.clone(), stage.clone(), kept.clone());
         let records = journal.records().to_vec();
         let mut swap = Self {
@@ -88,7 +97,14 @@ impl Swap {
         match record {
             Record::Stay { path } => self.kept.add(&path),
             Record::Descend { path, attributes } => {
-                self.entered.insert(path, Entered { attributes, dressed: false, inverted: None });
+                self.entered.insert(
+                    path,
+                    Entered {
+                        attributes,
+                        dressed: false,
+                        inverted: None,
+                    },
+                );
             }
             Record::Invert { path, target } => {
                 if let Some(entered) = self.entered.get_mut(&path) {
@@ -114,7 +130,11 @@ impl Swap {
 
     /// The number of grafts that were begun.
     pub(crate) fn graft_count(&self) -> usize {
-        self.journal.records().iter().filter(|record| matches!(record, Record::Graft { .. })).count()
+        self.journal
+            .records()
+            .iter()
+            .filter(|record| matches!(record, Record::Graft { .. }))
+            .count()
     }
 
     /// The container's directories that are entered and that the stage does not have, and that hold nothing that stays.
@@ -123,7 +143,13 @@ impl Swap {
             self.kept.disposition(path) == Disposition::Move && !self.stage_path(path).is_dir()
         });
         let lone: Vec<PathBuf> = lone.cloned().collect();
-        lone.iter().filter(|path| path.parent().is_none_or(|parent| !lone.iter().any(|other| other == parent))).cloned().collect()
+        lone.iter()
+            .filter(|path| {
+                path.parent()
+                    .is_none_or(|parent| !lone.iter().any(|other| other == parent))
+            })
+            .cloned()
+            .collect()
     }
 
     /// Moves the container's entries aside and the stage's in.
@@ -137,7 +163,10 @@ impl Swap {
 
     fn enter(&mut self, path: &Path) -> Result<(), Fault> {
         let attributes = Attributes::read(&self.live.join(path))?;
-        self.note(Record::Descend { path: path.to_owned(), attributes })?;
+        self.note(Record::Descend {
+            path: path.to_owned(),
+            attributes,
+        })?;
         make_directory(&self.aside_path(path))
     }
 
@@ -165,9 +194,9 @@ impl Swap {
                 self.move_children_aside(path)
             }
             // A mount that the table of mounts did not show.
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                self.note(Record::Stay { path: path.to_owned() })
-            }
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => self.note(Record::Stay {
+                path: path.to_owned(),
+            }),
             result => result.at("move aside", &from),
         }
     }
@@ -175,9 +204,16 @@ impl Swap {
     /// Where the stage has a link and the container a directory that must stay, the directory plays
     /// the part of the link's target, and the target is a link to it for the time of the run.
     fn invert_links(&mut self) -> Result<(), RunError> {
-        let entered: Vec<PathBuf> = self.entered.keys().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
+        let entered: Vec<PathBuf> = self
+            .entered
+            .keys()
+            .filter(|path| !path.as_os_str().is_empty())
+            .cloned()
+            .collect();
         for path in entered {
-            if fs::symlink_metadata(self.stage.join(&path)).is_ok_and(|metadata| metadata.is_symlink()) {
+            if fs::symlink_metadata(self.stage.join(&path))
+                .is_ok_and(|metadata| metadata.is_symlink())
+            {
                 self.invert(&path)?;
             }
         }
@@ -187,7 +223,8 @@ impl Swap {
     fn invert(&mut self, path: &Path) -> Result<(), RunError> {
         let target = directory::resolve(&self.stage, path)?;
         let real = self.stage.join(&target);
-        let related = target.starts_with(path) || path.starts_with(&target) || self.kept.covers(&target);
+        let related =
+            target.starts_with(path) || path.starts_with(&target) || self.kept.covers(&target);
         if related || self.entered.contains_key(&target) || !is_directory(&real) {
             return Err(RunError::Occupied {
                 path: path.to_owned(),
@@ -197,7 +234,10 @@ impl Swap {
                 ),
             });
         }
-        self.note(Record::Invert { path: path.to_owned(), target: target.clone() })?;
+        self.note(Record::Invert {
+            path: path.to_owned(),
+            target: target.clone(),
+        })?;
         let place = self.inverted_path(path);
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent).at("make", parent)?;
@@ -212,7 +252,10 @@ impl Swap {
         let attributes = Attributes::read(&stage)?;
         for name in names(&stage)? {
             let path = directory.join(name);
-            let (from, to) = (self.stage_path_of_child(directory, &path), self.live.join(&path));
+            let (from, to) = (
+                self.stage_path_of_child(directory, &path),
+                self.live.join(&path),
+            );
             if self.entered.contains_key(&path) {
                 self.move_children_in(&path)?;
             } else if fs::symlink_metadata(&to).is_err() {
@@ -221,7 +264,9 @@ impl Swap {
             // What stays hides what the stage has there.
         }
         attributes.apply(&self.live.join(directory))?;
-        Ok(self.note(Record::Dressed { path: directory.to_owned() })?)
+        Ok(self.note(Record::Dressed {
+            path: directory.to_owned(),
+        })?)
     }
 
     fn move_children_in(&mut self, path: &Path) -> Result<(), RunError> {
@@ -230,7 +275,8 @@ impl Swap {
         }
         Err(RunError::Occupied {
             path: path.to_owned(),
-            reason: "the container must keep a directory there, and the image has a file".to_owned(),
+            reason: "the container must keep a directory there, and the image has a file"
+                .to_owned(),
         })
     }
 
@@ -249,9 +295,19 @@ impl Swap {
 
     /// Removes the swap's own directories. What is not empty by now holds something that would be lost.
     fn clean_up(&self) -> Result<(), Fault> {
-        for (name, disposable) in [("inverted", false), ("covered", false), ("tmpfs", true), ("generated", true), ("ready", true)] {
+        for (name, disposable) in [
+            ("inverted", false),
+            ("covered", false),
+            ("tmpfs", true),
+            ("generated", true),
+            ("ready", true),
+        ] {
             let path = self.area.join(name);
-            let removed = if disposable { fs::remove_dir_all(&path) } else { fs::remove_dir(&path) };
+            let removed = if disposable {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_dir(&path)
+            };
             removed.or_else(ignore_missing).at("remove", &path)?;
         }
         Ok(())
@@ -272,13 +328,23 @@ impl Swap {
         }
         self.drop_removed(directory)?;
         let stage = self.stage_path(directory);
-        let dressed = self.entered.get(directory).is_some_and(|entered| entered.dressed);
-        if dressed && is_directory(&stage) { left.apply(&stage) } else { Ok(()) }
+        let dressed = self
+            .entered
+            .get(directory)
+            .is_some_and(|entered| entered.dressed);
+        if dressed && is_directory(&stage) {
+            left.apply(&stage)
+        } else {
+            Ok(())
+        }
     }
 
     fn move_one_out(&self, directory: &Path, path: &Path, left: &Attributes) -> Result<(), Fault> {
         self.make_stage_directory(directory, left)?;
-        let (from, to) = (self.live.join(path), self.stage_path_of_child(directory, path));
+        let (from, to) = (
+            self.live.join(path),
+            self.stage_path_of_child(directory, path),
+        );
         if is_directory(&to) {
             // What was in it moved in and is gone, or was moved elsewhere by the command.
             fs::remove_dir(&to).at("replace", &to)?;
@@ -301,7 +367,10 @@ impl Swap {
 
     /// Removes from the stage the entered directories that the command removed.
     fn drop_removed(&self, directory: &Path) -> Result<(), Fault> {
-        let inside = self.entered.iter().filter(|(path, _)| path.parent() == Some(directory));
+        let inside = self
+            .entered
+            .iter()
+            .filter(|(path, _)| path.parent() == Some(directory));
         for (path, entered) in inside {
             let stage = self.stage_path(path);
             let gone = fs::symlink_metadata(self.live.join(path)).is_err();
@@ -314,7 +383,9 @@ impl Swap {
 
     fn revert_links(&self) -> Result<(), Fault> {
         for (path, entered) in &self.entered {
-            let Some(target) = &entered.inverted else { continue };
+            let Some(target) = &entered.inverted else {
+                continue;
+            };
             let (place, real) = (self.inverted_path(path), self.stage.join(target));
             if !is_directory(&place) {
                 continue;
@@ -383,7 +454,9 @@ impl Swap {
     /// Where the stage's own version of an entered directory lies.
     fn stage_path(&self, path: &Path) -> PathBuf {
         let inverted = path.ancestors().find(|ancestor| {
-            self.entered.get(*ancestor).is_some_and(|entered| entered.inverted.is_some())
+            self.entered
+                .get(*ancestor)
+                .is_some_and(|entered| entered.inverted.is_some())
         });
         match inverted {
             Some(ancestor) => {
@@ -395,7 +468,8 @@ impl Swap {
     }
 
     fn stage_path_of_child(&self, directory: &Path, path: &Path) -> PathBuf {
-        self.stage_path(directory).join(path.file_name().unwrap_or_default())
+        self.stage_path(directory)
+            .join(path.file_name().unwrap_or_default())
     }
 
     fn aside_path(&self, path: &Path) -> PathBuf {
@@ -403,7 +477,10 @@ impl Swap {
     }
 
     fn inverted_path(&self, path: &Path) -> PathBuf {
-        let flat = path.to_string_lossy().replace('%', "%25").replace('/', "%2f");
+        let flat = path
+            .to_string_lossy()
+            .replace('%', "%25")
+            .replace('/', "%2f");
         self.area.join("inverted").join(flat)
     }
 }
@@ -415,11 +492,18 @@ pub(crate) fn journal_path(area: &Path) -> PathBuf {
 
 /// `Path::join` with an empty path would add a slash, on which the kernel follows links.
 fn join(base: &Path, path: &Path) -> PathBuf {
-    if path.as_os_str().is_empty() { base.to_owned() } else { base.join(path) }
+    if path.as_os_str().is_empty() {
+        base.to_owned()
+    } else {
+        base.join(path)
+    }
 }
 
 fn children(root: &Path, directory: &Path) -> Result<Vec<PathBuf>, Fault> {
-    Ok(names(&join(root, directory))?.into_iter().map(|name| directory.join(name)).collect())
+    Ok(names(&join(root, directory))?
+        .into_iter()
+        .map(|name| directory.join(name))
+        .collect())
 }
 
 fn names(path: &Path) -> Result<Vec<std::ffi::OsString>, Fault> {
@@ -432,9 +516,17 @@ fn is_directory(path: &Path) -> bool {
 }
 
 fn make_directory(path: &Path) -> Result<(), Fault> {
-    if is_directory(path) { Ok(()) } else { fs::create_dir(path).at("make", path) }
+    if is_directory(path) {
+        Ok(())
+    } else {
+        fs::create_dir(path).at("make", path)
+    }
 }
 
 fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }

@@ -17,7 +17,9 @@ struct Scratch {
 impl Scratch {
     /// Entries end in `/` for directories and hold `->` for links; files hold their own name.
     fn new(live: &[&str], stage: &[&str]) -> Self {
-        let scratch = Self { directory: tempfile::tempdir().unwrap() };
+        let scratch = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir_all(scratch.stage()).unwrap();
         fill(&scratch.live(), live, "live");
         fill(&scratch.stage(), stage, "stage");
@@ -38,8 +40,19 @@ impl Scratch {
     }
 
     fn begin(&self, kept: &[&str]) -> Swap {
-        let kept = Kept::new(kept.iter().map(PathBuf::from).chain([PathBuf::from(".state")]));
-        Swap::begin(&self.live(), &self.stage(), &area(&self.state()), kept, (0, 0)).unwrap()
+        let kept = Kept::new(
+            kept.iter()
+                .map(PathBuf::from)
+                .chain([PathBuf::from(".state")]),
+        );
+        Swap::begin(
+            &self.live(),
+            &self.stage(),
+            &area(&self.state()),
+            kept,
+            (0, 0),
+        )
+        .unwrap()
     }
 
     fn resume(&self) -> Option<Swap> {
@@ -81,7 +94,11 @@ fn dump(root: &Path) -> BTreeMap<String, String> {
         let full = root.join(&path);
         let metadata = fs::symlink_metadata(&full).unwrap();
         let text = if metadata.is_dir() {
-            open.extend(fs::read_dir(&full).unwrap().map(|entry| path.join(entry.unwrap().file_name())));
+            open.extend(
+                fs::read_dir(&full)
+                    .unwrap()
+                    .map(|entry| path.join(entry.unwrap().file_name())),
+            );
             format!("d {:o} {}", metadata.mode() & 0o7777, metadata.mtime())
         } else if metadata.is_symlink() {
             format!("l {}", fs::read_link(&full).unwrap().display())
@@ -98,8 +115,26 @@ fn finish(mut swap: Swap) {
     swap.journal.finish().unwrap();
 }
 
-const LIVE: &[&str] = &["bin/sh", "etc/hosts", "etc/passwd", "usr/lib/libc", "init", "run/secrets/token", "run/x", "lib->usr/lib"];
-const STAGE: &[&str] = &["bin/sh", "bin/tool", "etc/hosts", "etc/issue", "usr/bin/", "run/lock/", "opt/app", "lib->usr/lib"];
+const LIVE: &[&str] = &[
+    "bin/sh",
+    "etc/hosts",
+    "etc/passwd",
+    "usr/lib/libc",
+    "init",
+    "run/secrets/token",
+    "run/x",
+    "lib->usr/lib",
+];
+const STAGE: &[&str] = &[
+    "bin/sh",
+    "bin/tool",
+    "etc/hosts",
+    "etc/issue",
+    "usr/bin/",
+    "run/lock/",
+    "opt/app",
+    "lib->usr/lib",
+];
 const KEPT: &[&str] = &["etc/hosts", "run/secrets/token"];
 
 #[test]
@@ -175,13 +210,22 @@ fn an_entered_directory_that_the_command_replaces_comes_back_for_the_container_o
 
 #[test]
 fn a_link_where_the_container_must_keep_a_directory_is_turned_round() {
-    let scratch = Scratch::new(&["etc/hosts", "etc/passwd"], &["etc->usr/etc", "usr/etc/issue", "usr/bin/sh"]);
+    let scratch = Scratch::new(
+        &["etc/hosts", "etc/passwd"],
+        &["etc->usr/etc", "usr/etc/issue", "usr/bin/sh"],
+    );
     let (live, stage) = (scratch.live_dump(), scratch.stage_dump());
     let mut swap = scratch.begin(&["etc/hosts"]);
     swap.swap_in().unwrap();
     let root = scratch.live();
-    assert_eq!(fs::read_to_string(root.join("etc/issue")).unwrap(), "stage usr/etc/issue");
-    assert_eq!(fs::read_link(root.join("usr/etc")).unwrap(), Path::new("/etc"));
+    assert_eq!(
+        fs::read_to_string(root.join("etc/issue")).unwrap(),
+        "stage usr/etc/issue"
+    );
+    assert_eq!(
+        fs::read_link(root.join("usr/etc")).unwrap(),
+        Path::new("/etc")
+    );
     fs::write(root.join("etc/new"), "new").unwrap();
     finish(swap);
     assert_eq!(scratch.live_dump(), live);
@@ -198,7 +242,10 @@ fn a_file_where_the_container_must_keep_a_directory_is_an_error_and_all_is_put_b
     let (live, stage) = (scratch.live_dump(), scratch.stage_dump());
     let mut swap = scratch.begin(&["etc/hosts"]);
     let error = swap.swap_in().unwrap_err();
-    assert!(matches!(error, RunError::Occupied { ref path, .. } if path == Path::new("etc")), "{error}");
+    assert!(
+        matches!(error, RunError::Occupied { ref path, .. } if path == Path::new("etc")),
+        "{error}"
+    );
     finish(swap);
     assert_eq!(scratch.live_dump(), live);
     assert_eq!(scratch.stage_dump(), stage);
@@ -209,7 +256,9 @@ fn cut_off(scratch: &Scratch, spec: &RunSpec, steps: usize) -> bool {
     let mut swap = scratch.begin(KEPT);
     swap.journal.fail_after(steps);
     let mut grafts = Grafts::default();
-    let done = swap.swap_in().and_then(|()| grafts.put(&mut swap, spec, b"nameserver"));
+    let done = swap
+        .swap_in()
+        .and_then(|()| grafts.put(&mut swap, spec, b"nameserver"));
     // What a killed process would leave: nothing of it is tidied up.
     std::mem::forget(grafts);
     done.is_err()
@@ -220,21 +269,42 @@ fn graft_spec(scratch: &Scratch) -> RunSpec {
     let sources = scratch.state().join("sources");
     fill(&sources, &["cache/old", "secret"], "source");
     spec.mounts = vec![
-        mount("/run/secrets/key", MountSource::File(sources.join("secret"))),
+        mount(
+            "/run/secrets/key",
+            MountSource::File(sources.join("secret")),
+        ),
         mount("/opt", MountSource::Directory(sources.join("cache"))),
-        mount("/opt/deep/tmp", MountSource::Tmpfs { size: None, mode: 0o1777 }),
+        mount(
+            "/opt/deep/tmp",
+            MountSource::Tmpfs {
+                size: None,
+                mode: 0o1777,
+            },
+        ),
     ];
     spec
 }
 
 fn mount(target: &str, source: MountSource) -> Mount {
-    Mount { target: PathBuf::from(target), source, read_only: false }
+    Mount {
+        target: PathBuf::from(target),
+        source,
+        read_only: false,
+    }
 }
 
 /// Times are left out: a killed run does not restore those of the stage.
 fn without_times(dump: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let shorten = |text: String| if text.starts_with("d ") { text[..text.rfind(' ').unwrap()].to_owned() } else { text };
-    dump.into_iter().map(|(path, text)| (path, shorten(text))).collect()
+    let shorten = |text: String| {
+        if text.starts_with("d ") {
+            text[..text.rfind(' ').unwrap()].to_owned()
+        } else {
+            text
+        }
+    };
+    dump.into_iter()
+        .map(|(path, text)| (path, shorten(text)))
+        .collect()
 }
 
 #[test]
@@ -250,7 +320,11 @@ fn a_swap_cut_off_at_any_step_is_undone() {
             finish(swap);
         }
         assert_eq!(scratch.live_dump(), live, "after {steps} steps");
-        assert_eq!(without_times(scratch.stage_dump()), without_times(stage), "after {steps} steps");
+        assert_eq!(
+            without_times(scratch.stage_dump()),
+            without_times(stage),
+            "after {steps} steps"
+        );
         let sources_after = without_times(dump(&scratch.state().join("sources")));
         assert_eq!(sources_after, without_times(sources), "after {steps} steps");
         if !cut {
@@ -275,7 +349,11 @@ fn a_restore_cut_off_at_any_rename_is_taken_up_again() {
             finish(scratch.resume().unwrap());
         }
         assert_eq!(scratch.live_dump(), live, "after {cut} renames");
-        assert_eq!(without_times(scratch.stage_dump()), without_times(stage), "after {cut} renames");
+        assert_eq!(
+            without_times(scratch.stage_dump()),
+            without_times(stage),
+            "after {cut} renames"
+        );
         if !stopped {
             assert!(cut > 10, "only {cut} renames were tried");
             return;
@@ -294,11 +372,23 @@ fn grafts_cover_and_give_back() {
     let mut grafts = Grafts::default();
     grafts.put(&mut swap, &spec, b"nameserver").unwrap();
     let root = scratch.live();
-    assert_eq!(fs::read_to_string(root.join("opt/old")).unwrap(), "source cache/old");
+    assert_eq!(
+        fs::read_to_string(root.join("opt/old")).unwrap(),
+        "source cache/old"
+    );
     assert!(!root.join("opt/app").exists());
-    assert_eq!(fs::read_to_string(root.join("etc/resolv.conf")).unwrap(), "nameserver");
-    assert_eq!(fs::metadata(root.join("opt/deep/tmp")).unwrap().mode() & 0o7777, 0o1777);
-    assert_eq!(fs::read_to_string(root.join("run/secrets/key")).unwrap(), "source secret");
+    assert_eq!(
+        fs::read_to_string(root.join("etc/resolv.conf")).unwrap(),
+        "nameserver"
+    );
+    assert_eq!(
+        fs::metadata(root.join("opt/deep/tmp")).unwrap().mode() & 0o7777,
+        0o1777
+    );
+    assert_eq!(
+        fs::read_to_string(root.join("run/secrets/key")).unwrap(),
+        "source secret"
+    );
     fs::write(root.join("opt/new"), "cached").unwrap();
     fs::write(root.join("opt/deep/tmp/gone"), "").unwrap();
     graft::take_out(&swap, StubsKnown::ToGrafts).unwrap();

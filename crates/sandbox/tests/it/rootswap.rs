@@ -27,29 +27,60 @@ fn image() -> Option<&'static str> {
 }
 
 fn make_image() -> Option<()> {
-    let ready = docker().arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    let ready = docker()
+        .arg("info")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .ok()?;
     if !ready.success() {
         return None;
     }
     let directory = tempfile::tempdir().ok()?;
     let root = directory.path().join("root");
     make_root(&root);
-    for name in ["kaniko/.docker", "builds/job", "workspace", "etc", "proc", "sys", "dev", "usr/lib"] {
+    for name in [
+        "kaniko/.docker",
+        "builds/job",
+        "workspace",
+        "etc",
+        "proc",
+        "sys",
+        "dev",
+        "usr/lib",
+    ] {
         fs::create_dir_all(root.join(name)).ok()?;
     }
-    for (name, text) in [("kaniko/.docker/config.json", "PASSWORD"), ("etc/passwd", "root:x:0:0::/:/bin/sh\n"), ("usr/lib/own", "own")] {
+    for (name, text) in [
+        ("kaniko/.docker/config.json", "PASSWORD"),
+        ("etc/passwd", "root:x:0:0::/:/bin/sh\n"),
+        ("usr/lib/own", "own"),
+    ] {
         fs::write(root.join(name), text).ok()?;
     }
     fs::copy(driver(), root.join("kaniko/driver")).ok()?;
     let libraries = Command::new("ldd").arg(driver()).output().ok()?;
-    for library in stdout(&libraries).split_ascii_whitespace().filter(|word| word.starts_with('/')) {
+    for library in stdout(&libraries)
+        .split_ascii_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
         let to = root.join(library.trim_start_matches('/'));
         fs::create_dir_all(to.parent()?).ok()?;
         fs::copy(library, to).ok()?;
     }
-    let mut tar = Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped()).spawn().ok()?;
+    let mut tar = Command::new("tar")
+        .arg("-C")
+        .arg(&root)
+        .args(["-c", "."])
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
     let archive = tar.stdout.take()?;
-    let import = docker().args(["import", "-", "yadokari-sandbox-test"]).stdin(archive).output().ok()?;
+    let import = docker()
+        .args(["import", "-", "yadokari-sandbox-test"])
+        .stdin(archive)
+        .output()
+        .ok()?;
     tar.wait().ok()?;
     import.status.success().then_some(())
 }
@@ -70,7 +101,17 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
     fs::write(ground.path("script"), script).unwrap();
     let volume = format!("{}:/t", ground.directory.path().display());
     let mut command = docker();
-    command.args(["run", "--rm", "--network", "host", "-e", "JOB_TOKEN=PASSWORD", "-v", &volume, image]);
+    command.args([
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        "-e",
+        "JOB_TOKEN=PASSWORD",
+        "-v",
+        &volume,
+        image,
+    ]);
     Some(command.args(["/bin/sh", "/t/script"]).output().unwrap())
 }
 
@@ -89,18 +130,53 @@ fn the_container_is_the_same_after_a_command_that_wrecks_its_root() {
         mkdir /mvd && echo m > /mvd/f && mv /mvd /moved && cat /moved/f; \
         mv /tmp/dir /fromtmp && cat /fromtmp/f; stat -c %a /app; ln -s app /link && cat /link/file; \
         ls /builds/job; (setsid sh -c 'setsid sleep 4245 & sleep 4245' &); sleep 0.1; rm -rf /bin; exit 7";
-    let Some(output) = run_in_container("mkdir -p opt/x tmp/dir; echo t > tmp/dir/f", &spec(script), &format!("{RUN}; cd /.yadokari/stage; find . | grep -v '^./tmp' | sort; ls -A /.yadokari/swap; ps | grep -c 'slee[p]'")) else { return };
+    let Some(output) = run_in_container(
+        "mkdir -p opt/x tmp/dir; echo t > tmp/dir/f",
+        &spec(script),
+        &format!(
+            "{RUN}; cd /.yadokari/stage; find . | grep -v '^./tmp' | sort; ls -A /.yadokari/swap; ps | grep -c 'slee[p]'"
+        ),
+    ) else {
+        return;
+    };
     let text = stdout(&output);
-    assert!(text.starts_with("text\nexcl\nstage\nm\nt\n755\ntext\nstatus 7\n"), "{text} {}", stderr(&output));
+    assert!(
+        text.starts_with("text\nexcl\nstage\nm\nt\n755\ntext\nstatus 7\n"),
+        "{text} {}",
+        stderr(&output)
+    );
     assert!(text.contains("SAME\n"), "{text}");
-    for path in ["./app/file", "./etc/new", "./usr/lib/own", "./moved/f", "./fromtmp/f", "./link", "./excl", "./proc", "./sys", "./dev"] {
+    for path in [
+        "./app/file",
+        "./etc/new",
+        "./usr/lib/own",
+        "./moved/f",
+        "./fromtmp/f",
+        "./link",
+        "./excl",
+        "./proc",
+        "./sys",
+        "./dev",
+    ] {
         assert!(text.lines().any(|line| line == path), "{path} in {text}");
     }
-    for path in ["./bin", "./opt", "./kaniko", "./builds", "./etc/hosts", "./etc/resolv.conf", "./mvd"] {
+    for path in [
+        "./bin",
+        "./opt",
+        "./kaniko",
+        "./builds",
+        "./etc/hosts",
+        "./etc/resolv.conf",
+        "./mvd",
+    ] {
         assert!(!text.lines().any(|line| line == path), "{path} in {text}");
     }
     assert!(text.contains("\n0\n"), "no process may be left: {text}");
-    assert!(stderr(&output).contains("processes were left by the command"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("processes were left by the command"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -108,11 +184,21 @@ fn secrets_of_the_job_are_out_of_reach() {
     let script = "cat /proc/*/environ | tr '\\0' '\\n' | grep JOB_TOKEN; cat /proc/1/mem; kill -0 1 && echo may kill; \
         find / -name config.json -exec cat {} + ; cat /.yadokari/swap/aside/kaniko/.docker/config.json; \
         cat /t/script; cat /.yadokari/swap/journal; cat /proc/*/root/t/script; ls /kaniko; echo x > /.yadokari/swap/journal; echo end";
-    let Some(output) = run_in_container("", &spec(script), RUN) else { return };
+    let Some(output) = run_in_container("", &spec(script), RUN) else {
+        return;
+    };
     let text = stdout(&output);
-    assert_eq!(text.lines().next(), Some("end"), "{text} {}", stderr(&output));
+    assert_eq!(
+        text.lines().next(),
+        Some("end"),
+        "{text} {}",
+        stderr(&output)
+    );
     assert!(text.contains("status 0\nSAME\n/builds/job\n"), "{text}");
-    assert!(!text.contains("PASSWORD") && !stderr(&output).contains("PASSWORD"), "{text}");
+    assert!(
+        !text.contains("PASSWORD") && !stderr(&output).contains("PASSWORD"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -120,34 +206,74 @@ fn an_image_with_links_and_names_of_the_container_is_swapped() {
     let arrange = "mkdir -p usr/etc kaniko/.docker real/tmp var; rmdir tmp; ln -s real/tmp tmp; ln -s /run var/run; \
         echo stage > kaniko/.docker/config.json; echo issue > usr/etc/issue; ln -s usr/etc etc; mkdir run builds";
     let script = "cat /kaniko/.docker/config.json /etc/issue /usr/etc/issue; echo n > /etc/new; cat /usr/etc/new; touch /tmp/t /var/run/r /builds/b";
-    let around = format!("{RUN}; cd /.yadokari/stage; ls -A usr/etc real/tmp run builds; for l in etc tmp var/run; do readlink $l; done; cat kaniko/.docker/config.json");
-    let Some(output) = run_in_container(arrange, &spec(script), &around) else { return };
+    let around = format!(
+        "{RUN}; cd /.yadokari/stage; ls -A usr/etc real/tmp run builds; for l in etc tmp var/run; do readlink $l; done; cat kaniko/.docker/config.json"
+    );
+    let Some(output) = run_in_container(arrange, &spec(script), &around) else {
+        return;
+    };
     let text = stdout(&output);
-    assert!(text.starts_with("stage\nissue\nissue\nn\nstatus 0\n"), "{text} {}", stderr(&output));
+    assert!(
+        text.starts_with("stage\nissue\nissue\nn\nstatus 0\n"),
+        "{text} {}",
+        stderr(&output)
+    );
     assert!(text.contains("SAME\n"), "{text}");
-    assert!(text.contains("builds:\nb\n") && text.contains("real/tmp:\nt\n") && text.contains("run:\nr\n"), "{text}");
+    assert!(
+        text.contains("builds:\nb\n")
+            && text.contains("real/tmp:\nt\n")
+            && text.contains("run:\nr\n"),
+        "{text}"
+    );
     assert!(text.contains("usr/etc:\nissue\nnew\n"), "{text}");
     assert!(text.contains("usr/etc\nreal/tmp\n/run\nstage\n"), "{text}");
 }
 
 #[test]
 fn grafts_appear_and_go_back() {
-    let mut spec = spec("cat /run/secrets/key /dev/pipes/EOF; cat /opt/old; echo new > /opt/new; stat -c %a /scratch; touch /scratch/x; grep -c 10.9.8.7 /etc/hosts");
+    let mut spec = spec(
+        "cat /run/secrets/key /dev/pipes/EOF; cat /opt/old; echo new > /opt/new; stat -c %a /scratch; touch /scratch/x; grep -c 10.9.8.7 /etc/hosts",
+    );
     spec.hosts = vec![("10.9.8.7".into(), "db".into())];
-    let mount = |target: &str, source| Mount { target: target.into(), source, read_only: false };
+    let mount = |target: &str, source| Mount {
+        target: target.into(),
+        source,
+        read_only: false,
+    };
     spec.mounts = vec![
-        mount("/run/secrets/key", MountSource::File("/.yadokari/key".into())),
+        mount(
+            "/run/secrets/key",
+            MountSource::File("/.yadokari/key".into()),
+        ),
         mount("/dev/pipes/EOF", MountSource::File("/.yadokari/key".into())),
         mount("/opt", MountSource::Directory("/.yadokari/cache".into())),
-        mount("/scratch", MountSource::Tmpfs { size: None, mode: 0o1777 }),
+        mount(
+            "/scratch",
+            MountSource::Tmpfs {
+                size: None,
+                mode: 0o1777,
+            },
+        ),
     ];
     // The file is grafted by rename at one place and copied to the other, so the copy comes first in path order.
-    let arrange = "mkdir -p /.yadokari/cache; echo old > /.yadokari/cache/old; echo hush > /.yadokari/key";
-    let around = format!("{RUN}; cat /.yadokari/cache/new /.yadokari/key; ls -A /.yadokari/stage /dev/pipes; grep -c 10.9.8.7 /etc/hosts");
-    let Some(output) = run_in_container(arrange, &spec, &around) else { return };
+    let arrange =
+        "mkdir -p /.yadokari/cache; echo old > /.yadokari/cache/old; echo hush > /.yadokari/key";
+    let around = format!(
+        "{RUN}; cat /.yadokari/cache/new /.yadokari/key; ls -A /.yadokari/stage /dev/pipes; grep -c 10.9.8.7 /etc/hosts"
+    );
+    let Some(output) = run_in_container(arrange, &spec, &around) else {
+        return;
+    };
     let text = stdout(&output);
-    assert!(text.starts_with("hush\nhush\nold\n1777\n1\nstatus 0\nnew\nhush\n"), "{text} {}", stderr(&output));
-    assert!(text.contains("/.yadokari/stage:\nbin\ndev\nproc\nsys\ntmp\n0\nSAME\n"), "{text}");
+    assert!(
+        text.starts_with("hush\nhush\nold\n1777\n1\nstatus 0\nnew\nhush\n"),
+        "{text} {}",
+        stderr(&output)
+    );
+    assert!(
+        text.contains("/.yadokari/stage:\nbin\ndev\nproc\nsys\ntmp\n0\nSAME\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -167,22 +293,36 @@ fn a_killed_helper_is_recovered_and_a_killed_caller_restores_by_itself() {
            ls -A /.yadokari/swap; ps | grep -c 'sleep 424[6]'; [ -e /.yadokari/stage/tmp/up ] && echo back; rm -f /.yadokari/stage/tmp/up\n\
          done; /kaniko/driver recover /.yadokari 2>&1"
     );
-    let Some(output) = run_in_container("", &spec(script), &around) else { return };
+    let Some(output) = run_in_container("", &spec(script), &around) else {
+        return;
+    };
     let text = stdout(&output);
-    assert!(text.contains("helper 125\n0\nback\ncaller 137\n0\nback\nNothing\nSAME\n"), "{text} {}", stderr(&output));
+    assert!(
+        text.contains("helper 125\n0\nback\ncaller 137\n0\nback\nNothing\nSAME\n"),
+        "{text} {}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn rootswap_is_refused_on_a_machine() {
-    let Some(ground) = Ground::for_root() else { return };
+    let Some(ground) = Ground::for_root() else {
+        return;
+    };
     // Never where this could be a container: the refusal is what is tested.
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let on_a_disk = mountinfo.lines().any(|line| line.contains(" / / ") && line.contains(" - ext4 "));
+    let on_a_disk = mountinfo
+        .lines()
+        .any(|line| line.contains(" / / ") && line.contains(" - ext4 "));
     if !on_a_disk {
         eprintln!("skipped: `/` is not a disk's filesystem");
         return;
     }
     let output = ground.run("rootswap", &ground.spec("true"));
-    assert!(stderr(&output).contains("is refused outside a container"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is refused outside a container"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(ground.left(), ["tmp"]);
 }

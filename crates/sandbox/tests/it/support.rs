@@ -28,7 +28,9 @@ impl Ground {
             eprintln!("skipped: needs {BUSYBOX} (package busybox-static)");
             return None;
         }
-        let ground = Self { directory: tempfile::tempdir().unwrap() };
+        let ground = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir(ground.path("state")).unwrap();
         make_root(&ground.root());
         Some(ground)
@@ -57,7 +59,10 @@ impl Ground {
         let file = self.path("spec.json");
         fs::write(&file, serde_json::to_vec(spec).unwrap()).unwrap();
         let mut command = Command::new(driver());
-        command.args(["run", isolation]).arg(self.path("state")).arg(file);
+        command
+            .args(["run", isolation])
+            .arg(self.path("state"))
+            .arg(file);
         command
     }
 
@@ -82,7 +87,11 @@ pub(crate) fn make_root(root: &Path) {
     fs::create_dir_all(root.join("tmp")).unwrap();
     fs::copy(BUSYBOX, root.join("bin/busybox")).unwrap();
     let list = Command::new(BUSYBOX).arg("--list").output().unwrap();
-    for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox") {
+    for applet in String::from_utf8(list.stdout)
+        .unwrap()
+        .lines()
+        .filter(|name| *name != "busybox")
+    {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
 }
@@ -90,7 +99,11 @@ pub(crate) fn make_root(root: &Path) {
 /// The example that cargo builds beside the tests.
 pub(crate) fn driver() -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    own.parent().unwrap().parent().unwrap().join("examples/driver")
+    own.parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/driver")
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

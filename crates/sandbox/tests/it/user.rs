@@ -21,16 +21,40 @@ fn run(ground: &Ground, script: &str) -> Output {
     let spec = ground.spec(script);
     let command = ground.command("namespaces", &spec);
     let mut words = Command::new("setpriv");
-    words.args([format!("--reuid={UID}"), format!("--regid={UID}"), "--clear-groups".into()]);
-    words.arg(copy).args(["as-user", "--"]).args(command.get_args());
+    words.args([
+        format!("--reuid={UID}"),
+        format!("--regid={UID}"),
+        "--clear-groups".into(),
+    ]);
+    words
+        .arg(copy)
+        .args(["as-user", "--"])
+        .args(command.get_args());
     words.current_dir("/").output().unwrap()
 }
 
 #[test]
 fn an_ordinary_user_with_a_single_id_runs_a_command_as_root() {
-    let Some(ground) = Ground::for_root() else { return };
-    let output = run(&ground, "id -u; echo pid $$; touch /tmp/made /made; hostname; ls /dev/null; echo x > /dev/null");
-    assert_eq!(stdout(&output), "0\npid 1\nbuildkitsandbox\n/dev/null\n", "{}", stderr(&output));
-    assert!(stderr(&output).contains("map: Single"), "{}", stderr(&output));
-    assert_eq!(ground.left(), ["dev", "made", "proc", "sys", "tmp", "tmp/made"]);
+    let Some(ground) = Ground::for_root() else {
+        return;
+    };
+    let output = run(
+        &ground,
+        "id -u; echo pid $$; touch /tmp/made /made; hostname; ls /dev/null; echo x > /dev/null",
+    );
+    assert_eq!(
+        stdout(&output),
+        "0\npid 1\nbuildkitsandbox\n/dev/null\n",
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("map: Single"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(
+        ground.left(),
+        ["dev", "made", "proc", "sys", "tmp", "tmp/made"]
+    );
 }
