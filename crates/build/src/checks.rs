@@ -39,7 +39,12 @@ pub async fn check(request: &BuildRequest, services: &Services) -> Result<Checke
     let resolved = resolved.map_err(|error| error.in_file(&inputs.file))?;
     let warnings = sorted(&inputs, resolved.plan.warnings);
     let failed = inputs.parsed.dockerfile.check.verdict(&warnings).err();
-    Ok(Checked { warnings, name: inputs.file.name.clone(), bytes: inputs.file.bytes.clone(), failed })
+    Ok(Checked {
+        warnings,
+        name: inputs.file.name.clone(),
+        bytes: inputs.file.bytes.clone(),
+        failed,
+    })
 }
 
 /// The warnings of parsing and planning that are wanted, in the order of the file.

@@ -33,8 +33,8 @@ use crate::request::{BuildRequest, CacheLocation, Compat, NoCache};
 use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
 use crate::single::single_layer;
-use crate::state::Scratch;
 use crate::stage::{self, StageFuture};
+use crate::state::Scratch;
 use crate::step::remote::Remotes;
 use crate::work::{Work, clamp, step_id};
 
@@ -69,9 +69,16 @@ pub async fn build(request: &BuildRequest, services: &Services) -> Result<Built,
     built
 }
 
-async fn carry_out(request: &BuildRequest, services: &Services, ground: &Arc<RwLock<()>>) -> Result<Built, BuildError> {
+async fn carry_out(
+    request: &BuildRequest,
+    services: &Services,
+    ground: &Arc<RwLock<()>>,
+) -> Result<Built, BuildError> {
     let scratch = Arc::new(Scratch::new(&request.state_dir)?);
-    let (inputs, ()) = tokio::try_join!(Inputs::load(request, services, scratch.path()), refuse_unpushable(request, services))?;
+    let (inputs, ()) = tokio::try_join!(
+        Inputs::load(request, services, scratch.path()),
+        refuse_unpushable(request, services)
+    )?;
     let platforms: Vec<Option<&Platform>> = match request.platforms.as_slice() {
         [] => vec![None],
         several => several.iter().map(Some).collect(),
@@ -93,13 +100,22 @@ pub async fn plan(request: &BuildRequest, services: &Services) -> Result<Planned
     let scratch = Scratch::new(&request.state_dir)?;
     let inputs = Inputs::load(request, services, scratch.path()).await?;
     let mut plans = Vec::new();
-    let platforms = if request.platforms.is_empty() { vec![None] } else { request.platforms.iter().map(Some).collect() };
+    let platforms = if request.platforms.is_empty() {
+        vec![None]
+    } else {
+        request.platforms.iter().map(Some).collect()
+    };
     for platform in platforms {
         let prepared = prepare(request, services, &inputs, platform, scratch.path()).await;
         let prepared = prepared.map_err(|error| error.in_file(&inputs.file))?;
         let mut steps = Vec::new();
         for stage in &prepared.resolved.plan.stages {
-            steps.extend((0..stage.steps.len()).map(|step| ((stage.id, step), prepared.hits.contains_key(&(stage.id, step)))));
+            steps.extend((0..stage.steps.len()).map(|step| {
+                (
+                    (stage.id, step),
+                    prepared.hits.contains_key(&(stage.id, step)),
+                )
+            }));
         }
         plans.push((prepared.resolved.plan, steps));
     }
@@ -111,14 +127,26 @@ impl fmt::Display for Planned {
         for (plan, steps) in &self.plans {
             write!(f, "{plan}")?;
             let cached = steps.iter().filter(|(_, hit)| *hit).count();
-            writeln!(f, "\n{cached} of {} layers are cached", plan.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.operation.makes_layer()).count())?;
+            writeln!(
+                f,
+                "\n{cached} of {} layers are cached",
+                plan.stages
+                    .iter()
+                    .flat_map(|stage| &stage.steps)
+                    .filter(|step| step.operation.makes_layer())
+                    .count()
+            )?;
         }
         Ok(())
     }
 }
 
 /// What the planner is asked for.
-pub(crate) fn plan_request(request: &BuildRequest, inputs: &Inputs, platform: Option<&Platform>) -> Request {
+pub(crate) fn plan_request(
+    request: &BuildRequest,
+    inputs: &Inputs,
+    platform: Option<&Platform>,
+) -> Request {
     Request {
         targets: request.targets.clone(),
         build_args: request.build_args.clone(),
@@ -130,7 +158,11 @@ pub(crate) fn plan_request(request: &BuildRequest, inputs: &Inputs, platform: Op
         hostname: request.run.hostname.clone(),
         all_stages: false,
         kaniko: request.compat == Compat::Kaniko,
-        ignore: inputs.context.ignore.as_ref().map(|ignore| ignore.patterns.clone()),
+        ignore: inputs
+            .context
+            .ignore
+            .as_ref()
+            .map(|ignore| ignore.patterns.clone()),
     }
 }
 
@@ -155,14 +187,17 @@ async fn prepare(
     let warnings = sorted(inputs, resolved.plan.warnings.clone());
     if platform == request.platforms.first() {
         // The other platforms' plans have the same warnings.
-        warnings.iter().for_each(|warning| services.events.on(Event::Lint(warning)));
+        warnings
+            .iter()
+            .for_each(|warning| services.events.on(Event::Lint(warning)));
     }
     inputs.parsed.dockerfile.check.verdict(&warnings)?;
     let remotes = Remotes::fetch(&resolved.plan, request, services, scratch).await?;
     let cache = cache(request, services);
     let keys = match &cache {
         Some(_) => {
-            let contents = FileKeys::new(&resolved.plan, inputs, &resolved.images, &remotes, services).await?;
+            let contents =
+                FileKeys::new(&resolved.plan, inputs, &resolved.images, &remotes, services).await?;
             keys(&resolved.plan, &salt(request, &resolved.plan), &contents)?
         }
         None => Keys::default(),
@@ -171,7 +206,13 @@ async fn prepare(
         Some(cache) => lookup(request, services, &resolved.plan, &keys, cache).await,
         None => HashMap::new(),
     };
-    Ok(Prepared { resolved, remotes, keys, cache, hits })
+    Ok(Prepared {
+        resolved,
+        remotes,
+        keys,
+        cache,
+        hits,
+    })
 }
 
 /// What changes the bytes of layers without being an instruction.
@@ -185,7 +226,26 @@ fn salt(request: &BuildRequest, plan: &Plan) -> Salt {
         Compat::Buildkit => "",
         Compat::Kaniko => "kaniko",
     };
-    Salt { encoding: encoding.to_owned(), clamp: clamp(request, plan), compat: compat.to_owned() }
+    Salt {
+        encoding: encoding.to_owned(),
+        clamp: clamp(request, plan),
+        compat: compat.to_owned(),
+        run: seen_by_runs(request),
+    }
+}
+
+/// What commands can see of the build's settings. Addresses of added hosts are left out, as the reference does.
+fn seen_by_runs(request: &BuildRequest) -> Vec<String> {
+    let run = &request.run;
+    let mut seen = vec![
+        format!("{:?}", run.network),
+        run.shm_size
+            .map_or_else(String::new, |size| size.to_string()),
+    ];
+    seen.extend(crate::step::run::hostname(request).map(|name| format!("hostname {name}")));
+    seen.extend(run.add_hosts.iter().map(|(name, _)| format!("host {name}")));
+    seen.extend(run.ulimits.iter().map(|limit| format!("limit {limit}")));
+    seen
 }
 
 /// The cache of the request; without a place of its own it lies beside the first destination.
@@ -194,21 +254,51 @@ fn cache(request: &BuildRequest, services: &Services) -> Option<LayerCache> {
         return None;
     }
     let place = match &request.cache.repository {
-        Some(CacheLocation::Repository(reference)) => CachePlace::Repository(reference.name().clone()),
+        Some(CacheLocation::Repository(reference)) => {
+            CachePlace::Repository(reference.name().clone())
+        }
         Some(CacheLocation::Directory(path)) => CachePlace::Directory(path.clone()),
-        None => CachePlace::Repository(request.outputs.destinations.first()?.name().join("cache").ok()?),
+        None => CachePlace::Repository(
+            request
+                .outputs
+                .destinations
+                .first()?
+                .name()
+                .join("cache")
+                .ok()?,
+        ),
     };
-    Some(LayerCache::new(place, &services.registry, request.cache.ttl))
+    Some(LayerCache::new(
+        place,
+        &services.registry,
+        request.cache.ttl,
+    ))
 }
 
 /// Asks the cache for all keys at once. A cache that cannot answer is a miss, told once.
-async fn lookup(request: &BuildRequest, services: &Services, plan: &Plan, keys: &Keys, cache: &LayerCache) -> HashMap<StepKey, Record> {
+async fn lookup(
+    request: &BuildRequest,
+    services: &Services,
+    plan: &Plan,
+    keys: &Keys,
+    cache: &LayerCache,
+) -> HashMap<StepKey, Record> {
     let now = services.clock.now();
-    let asked = plan.stages.iter().filter(|stage| !is_excluded(request, stage)).flat_map(|stage| {
-        let layers = stage.steps.iter().enumerate().filter(|(_, step)| is_looked_up(request, &step.operation));
-        layers.filter_map(|(index, _)| Some(((stage.id, index), keys.step(stage.id, index)?)))
-    });
-    let answers = join_all(asked.map(|(step, key)| async move { (step, cache.lookup(key, now).await) })).await;
+    let asked = plan
+        .stages
+        .iter()
+        .filter(|stage| !is_excluded(request, stage))
+        .flat_map(|stage| {
+            let layers = stage
+                .steps
+                .iter()
+                .enumerate()
+                .filter(|(_, step)| is_looked_up(request, &step.operation));
+            layers.filter_map(|(index, _)| Some(((stage.id, index), keys.step(stage.id, index)?)))
+        });
+    let answers =
+        join_all(asked.map(|(step, key)| async move { (step, cache.lookup(key, now).await) }))
+            .await;
     let mut hits = HashMap::new();
     let mut told = false;
     for (step, answer) in answers {
@@ -219,7 +309,10 @@ async fn lookup(request: &BuildRequest, services: &Services, plan: &Plan, keys: 
             Ok(None) => {}
             Err(error) if !told => {
                 told = true;
-                services.events.on(Event::Notice(&format!("the layer cache cannot be read: {}", chain(&error))));
+                services.events.on(Event::Notice(&format!(
+                    "the layer cache cannot be read: {}",
+                    chain(&error)
+                )));
             }
             Err(_) => {}
         }
@@ -240,7 +333,9 @@ fn is_excluded(request: &BuildRequest, stage: &Stage) -> bool {
     match &request.cache.no_cache {
         NoCache::Never => false,
         NoCache::All => true,
-        NoCache::Stages(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&stage.name)),
+        NoCache::Stages(names) => names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&stage.name)),
     }
 }
 
@@ -259,7 +354,12 @@ async fn image(
     let result = walk(&work).await;
     work.settle().await;
     let (assembled, layers, files) = result?;
-    Ok(Finished { assembled, layers, files, work })
+    Ok(Finished {
+        assembled,
+        layers,
+        files,
+        work,
+    })
 }
 
 fn work(
@@ -270,10 +370,25 @@ fn work(
     scratch: &Arc<Scratch>,
     ground: &Arc<RwLock<()>>,
 ) -> Result<Work, BuildError> {
-    let Prepared { resolved, remotes, keys, cache, hits } = prepared;
-    let files_wanted = request.outputs.files.iter().any(|output| output.kind.wants_files());
-    let schedule = Schedule::new(&resolved.plan, &|step| hits.contains_key(&step), files_wanted);
-    let roots = TempDir::with_prefix_in("roots-", scratch.path()).map_err(|source| BuildError::disk(scratch.path(), source))?;
+    let Prepared {
+        resolved,
+        remotes,
+        keys,
+        cache,
+        hits,
+    } = prepared;
+    let files_wanted = request
+        .outputs
+        .files
+        .iter()
+        .any(|output| output.kind.wants_files());
+    let schedule = Schedule::new(
+        &resolved.plan,
+        &|step| hits.contains_key(&step),
+        files_wanted,
+    );
+    let roots = TempDir::with_prefix_in("roots-", scratch.path())
+        .map_err(|source| BuildError::disk(scratch.path(), source))?;
     let image_files = schedule.images.iter().enumerate().map(|(index, key)| {
         let directory = roots.path().join(format!("image-{index}"));
         let files = StageFiles::new(resolved.images[key].layers(), directory);
@@ -332,16 +447,26 @@ type Walked = (Assembled, Vec<Arc<FinishedLayer>>, Arc<Mutex<StageFiles>>);
 /// Builds all stages that are needed, each as soon as those it reads from are there, and assembles the image.
 async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
     let mut stages: HashMap<StageId, StageFuture> = HashMap::new();
-    for stage in work.plan.stages.iter().filter(|stage| work.schedule.needs(stage.id)) {
+    for stage in work
+        .plan
+        .stages
+        .iter()
+        .filter(|stage| work.schedule.needs(stage.id))
+    {
         let others = stages.clone();
-        let future = stage::build(Arc::clone(work), stage.id, others).boxed().shared();
+        let future = stage::build(Arc::clone(work), stage.id, others)
+            .boxed()
+            .shared();
         stages.insert(stage.id, future);
     }
     try_join_all(stages.values().cloned()).await?;
     let target = stages[&work.plan.target].clone().await?;
     let (layers, rows) = match work.request.snapshot.single {
         true => single_layer(work, &target).await?,
-        false => (target.files.lock().await.layers().to_vec(), target.rows.clone()),
+        false => (
+            target.files.lock().await.layers().to_vec(),
+            target.rows.clone(),
+        ),
     };
     let layers = try_join_all(layers.iter().map(|layer| layer.finished())).await?;
     let layers = match work.request.format.force_compression {
@@ -361,5 +486,9 @@ async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
         times: &work.request.times,
         epoch: work.plan.epoch,
     };
-    Ok((assemble(parts, &encoding), layers, Arc::clone(&target.files)))
+    Ok((
+        assemble(parts, &encoding),
+        layers,
+        Arc::clone(&target.files),
+    ))
 }

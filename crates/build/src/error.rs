@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use yadokari_context::{ContextError, DockerfileError, GitError, GitReferenceError, HttpError, SourceError};
+use yadokari_context::{
+    ContextError, DockerfileError, GitError, GitReferenceError, HttpError, SourceError,
+};
 use yadokari_dockerfile::ignore::PatternError;
 use yadokari_dockerfile::lint::Violations;
 use yadokari_dockerfile::{CheckOptionsError, ParseError, Span};
@@ -94,7 +96,7 @@ pub enum BuildErrorKind {
         /// The image it means.
         reference: String,
         /// What the registry said.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// A registry refused something else.
     #[error(transparent)]
@@ -217,32 +219,52 @@ pub enum BuildErrorKind {
 }
 
 fn not_found(error: &RegistryError) -> &'static str {
-    if error.is_not_found() { ": not found" } else { "" }
+    if error.is_not_found() {
+        ": not found"
+    } else {
+        ""
+    }
 }
 
 impl<E: Into<BuildErrorKind>> From<E> for BuildError {
     fn from(error: E) -> Self {
-        Self(Arc::new(Inner { kind: error.into(), span: None, file: None }))
+        Self(Arc::new(Inner {
+            kind: error.into(),
+            span: None,
+            file: None,
+        }))
     }
 }
 
 impl From<PlanError> for BuildError {
     fn from(error: PlanError) -> Self {
-        Self(Arc::new(Inner { kind: BuildErrorKind::Plan(error.kind), span: error.span, file: None }))
+        Self(Arc::new(Inner {
+            kind: BuildErrorKind::Plan(error.kind),
+            span: error.span,
+            file: None,
+        }))
     }
 }
 
 impl From<ParseError> for BuildError {
     fn from(error: ParseError) -> Self {
         let span = error.span;
-        Self(Arc::new(Inner { kind: BuildErrorKind::Parse(error), span, file: None }))
+        Self(Arc::new(Inner {
+            kind: BuildErrorKind::Parse(error),
+            span,
+            file: None,
+        }))
     }
 }
 
 impl BuildError {
     /// An operation on a file of ours that failed.
     pub(crate) fn disk(path: &Path, source: io::Error) -> Self {
-        BuildErrorKind::Disk { path: path.to_owned(), source }.into()
+        BuildErrorKind::Disk {
+            path: path.to_owned(),
+            source,
+        }
+        .into()
     }
 
     /// What failed.
@@ -253,13 +275,21 @@ impl BuildError {
     /// Says at which lines, unless that is known already.
     #[must_use]
     pub(crate) fn at(self, span: Span) -> Self {
-        if self.0.span.is_some() { self } else { self.rebuilt(|inner| inner.span = Some(span)) }
+        if self.0.span.is_some() {
+            self
+        } else {
+            self.rebuilt(|inner| inner.span = Some(span))
+        }
     }
 
     /// Says in which file, unless that is known already.
     #[must_use]
     pub(crate) fn in_file(self, file: &Arc<SourceFile>) -> Self {
-        if self.0.file.is_some() { self } else { self.rebuilt(|inner| inner.file = Some(Arc::clone(file))) }
+        if self.0.file.is_some() {
+            self
+        } else {
+            self.rebuilt(|inner| inner.file = Some(Arc::clone(file)))
+        }
     }
 
     fn rebuilt(self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -277,7 +307,11 @@ impl BuildError {
     pub fn location(&self) -> Option<Location<'_>> {
         let file = self.0.file.as_deref()?;
         let span = self.0.span?;
-        Some(Location { name: &file.name, bytes: &file.bytes, span })
+        Some(Location {
+            name: &file.name,
+            bytes: &file.bytes,
+            span,
+        })
     }
 
     /// The exit status for this failure: a command's own, 1 for everything else.
@@ -293,14 +327,23 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match &self.0.kind {
             BuildErrorKind::Parse(error) => error.hint(),
-            BuildErrorKind::Resolve { source, .. } | BuildErrorKind::Registry(source) => source.hint(),
+            BuildErrorKind::Resolve { source, .. } => source.hint(),
+            BuildErrorKind::Registry(source) => source.hint(),
             BuildErrorKind::Ignored { path, file, .. } => {
                 Some(format!("add `!{}` to {file}", path.trim_start_matches('/')))
             }
-            BuildErrorKind::SecretMissing(id) => Some(format!("pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`")),
-            BuildErrorKind::AgentMissing(_) => Some("pass an agent with `--ssh default`".to_owned()),
-            BuildErrorKind::NoGit { .. } => Some("use an image with git, or download an archive of the repository".to_owned()),
-            BuildErrorKind::Plan(PlanErrorKind::NotAllowed(right)) => Some(format!("allow it with `--allow {right}`")),
+            BuildErrorKind::SecretMissing(id) => Some(format!(
+                "pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"
+            )),
+            BuildErrorKind::AgentMissing(_) => {
+                Some("pass an agent with `--ssh default`".to_owned())
+            }
+            BuildErrorKind::NoGit { .. } => {
+                Some("use an image with git, or download an archive of the repository".to_owned())
+            }
+            BuildErrorKind::Plan(PlanErrorKind::NotAllowed(right)) => {
+                Some(format!("allow it with `--allow {right}`"))
+            }
             BuildErrorKind::Store(error) if error.is_disk_full() => {
                 Some("free some space, or choose another place with --state-dir".to_owned())
             }

@@ -27,7 +27,7 @@ pub(crate) struct StageFiles {
     known: usize,
     disk: Option<Disk>,
     /// The stage this one starts from, whose disk can be taken over or copied.
-    parent: Option<Arc<Mutex<StageFiles>>>,
+    parent: Option<Arc<Mutex<Self>>>,
     /// Where a root is made when one is needed.
     directory: PathBuf,
 }
@@ -46,7 +46,14 @@ pub(crate) struct Disk {
 impl StageFiles {
     /// Files that are the given layers, nothing of which has been looked at.
     pub(crate) fn new(layers: Vec<Layer>, directory: PathBuf) -> Self {
-        Self { layers, tree: Tree::empty(), known: 0, disk: None, parent: None, directory }
+        Self {
+            layers,
+            tree: Tree::empty(),
+            known: 0,
+            disk: None,
+            parent: None,
+            directory,
+        }
     }
 
     /// Files that start as those of another stage are.
@@ -110,15 +117,15 @@ impl StageFiles {
         Ok(())
     }
 
-    /// Adds a layer that a RUN left on disk, where the snapshot saw it.
-    pub(crate) fn push_snapshot(&mut self, layer: Layer, snapshot: Snapshot) {
+    /// Adds a layer that a RUN left on disk, with what a scan saw there if one was made.
+    pub(crate) fn push_on_disk(&mut self, layer: Layer, after: Tree, snapshot: Option<Snapshot>) {
         self.layers.push(layer);
-        self.tree = snapshot.tree().clone();
+        self.tree = after;
         self.known = self.layers.len();
         if let Some(disk) = &mut self.disk {
             disk.tree = self.tree.clone();
             disk.layers = self.layers.len();
-            disk.snapshot = Some(snapshot);
+            disk.snapshot = snapshot;
         }
     }
 
@@ -178,17 +185,34 @@ impl StageFiles {
             }
         }
         let directory = self.directory.clone();
-        let root = blocking(move || Root::create(directory)).await.map_err(|source| BuildError::disk(&self.directory, source))?;
-        Ok(Disk { root: Arc::new(root), tree: Tree::empty(), layers: 0, snapshot: None })
+        let root = blocking(move || Root::create(directory))
+            .await
+            .map_err(|source| BuildError::disk(&self.directory, source))?;
+        Ok(Disk {
+            root: Arc::new(root),
+            tree: Tree::empty(),
+            layers: 0,
+            snapshot: None,
+        })
     }
 
     async fn copied_disk(&self, disk: &Disk) -> Result<Disk, BuildError> {
-        let (from, tree, directory) = (Arc::clone(&disk.root), disk.tree.clone(), self.directory.clone());
+        let (from, tree, directory) = (
+            Arc::clone(&disk.root),
+            disk.tree.clone(),
+            self.directory.clone(),
+        );
         let layers = disk.layers;
         blocking(move || {
-            let root = Root::create(&directory).map_err(|source| BuildError::disk(&directory, source))?;
+            let root =
+                Root::create(&directory).map_err(|source| BuildError::disk(&directory, source))?;
             yadokari_rootfs::copy_root(&from, &tree, &root)?;
-            Ok(Disk { root: Arc::new(root), tree, layers, snapshot: None })
+            Ok(Disk {
+                root: Arc::new(root),
+                tree,
+                layers,
+                snapshot: None,
+            })
         })
         .await
     }
@@ -199,14 +223,17 @@ impl StageFiles {
 /// Contents are digested as they pass: a later step that writes the same file again has to be told
 /// from one that changes it.
 fn read_tree(blob: &yadokari_store::Blob, tree: Tree, limits: Limits) -> Result<Tree, BuildError> {
-    let file = blob.open().map_err(|source| BuildError::disk(&blob.path, source))?;
+    let file = blob
+        .open()
+        .map_err(|source| BuildError::disk(&blob.path, source))?;
     let mut archive = LayerReader::new(file, limits)?;
     let lower = tree.clone();
     let mut tree = tree;
     while let Some((entry, content)) = archive.next_entry()? {
         let applied = tree.apply_over(&lower, &entry)?;
         if let Some(file) = applied.node.as_ref().and_then(Node::content) {
-            let digest = copy_digesting(content, &mut io::sink()).map_err(|source| BuildError::disk(&blob.path, source))?;
+            let digest = copy_digesting(content, &mut io::sink())
+                .map_err(|source| BuildError::disk(&blob.path, source))?;
             file.set_digest(digest);
         }
     }
@@ -214,8 +241,15 @@ fn read_tree(blob: &yadokari_store::Blob, tree: Tree, limits: Limits) -> Result<
     Ok(tree)
 }
 
-fn unpack(blob: &yadokari_store::Blob, root: &Root, mut tree: Tree, limits: Limits) -> Result<Tree, BuildError> {
-    let file = blob.open().map_err(|source| BuildError::disk(&blob.path, source))?;
+fn unpack(
+    blob: &yadokari_store::Blob,
+    root: &Root,
+    mut tree: Tree,
+    limits: Limits,
+) -> Result<Tree, BuildError> {
+    let file = blob
+        .open()
+        .map_err(|source| BuildError::disk(&blob.path, source))?;
     let mut archive = LayerReader::new(file, limits)?;
     yadokari_rootfs::unpack(root, &mut tree, &mut archive)?;
     archive.finish()?;

@@ -6,7 +6,9 @@ use futures::future::try_join_all;
 use yadokari_dockerfile::Dockerfile;
 use yadokari_image::media_type::Family;
 use yadokari_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
-use yadokari_plan::{ImageKey, ImageRequest, ImageSource, Images, Plan, Progress, Request, ResolvedImage};
+use yadokari_plan::{
+    ImageKey, ImageRequest, ImageSource, Images, Plan, Progress, Request, ResolvedImage,
+};
 use yadokari_store::Layout;
 
 use crate::assemble::ImageLayer;
@@ -33,12 +35,21 @@ pub(crate) struct SourceImage {
 }
 
 /// Plans, resolving images until the planner has all it asks for. All images of one round are asked for at once.
-pub(crate) async fn resolve(dockerfile: &Dockerfile, request: &Request, services: &Services) -> Result<Resolved, BuildError> {
+pub(crate) async fn resolve(
+    dockerfile: &Dockerfile,
+    request: &Request,
+    services: &Services,
+) -> Result<Resolved, BuildError> {
     let mut images = BTreeMap::new();
     let mut known = Images::new();
     loop {
         let missing = match yadokari_plan::plan(dockerfile, request, &known)? {
-            Progress::Ready(plan) => return Ok(Resolved { plan: *plan, images }),
+            Progress::Ready(plan) => {
+                return Ok(Resolved {
+                    plan: *plan,
+                    images,
+                });
+            }
             Progress::NeedsImages(missing) => missing,
         };
         let found = try_join_all(missing.iter().map(|wanted| find(wanted, services))).await?;
@@ -60,19 +71,28 @@ async fn find(wanted: &ImageRequest, services: &Services) -> Result<SourceImage,
     }
 }
 
-async fn from_registry(wanted: &ImageRequest, reference: &Reference, services: &Services) -> Result<SourceImage, BuildError> {
-    let resolved = services.registry.resolve_image(reference, &wanted.key.platform).await;
+async fn from_registry(
+    wanted: &ImageRequest,
+    reference: &Reference,
+    services: &Services,
+) -> Result<SourceImage, BuildError> {
+    let resolved = services
+        .registry
+        .resolve_image(reference, &wanted.key.platform)
+        .await;
     let image = resolved.map_err(|source| BuildErrorKind::Resolve {
         word: wanted.word.clone(),
         reference: reference.to_string(),
-        source,
+        source: Box::new(source),
     })?;
     Ok(SourceImage {
         manifest: image.manifest,
         config: image.config,
         digest: image.digest,
         place: Place::Registry(reference.clone()),
-        name: reference.with_digest(image.index.unwrap_or(image.digest)).to_string(),
+        name: reference
+            .with_digest(image.index.unwrap_or(image.digest))
+            .to_string(),
     })
 }
 
@@ -85,26 +105,44 @@ fn from_layout(text: &str) -> Result<SourceImage, BuildError> {
     let layout = Layout::open(path)?;
     let entries = layout.index()?.manifests;
     let entry = match digest {
-        Some(digest) => entries.into_iter().find(|entry| entry.digest.to_string() == digest),
+        Some(digest) => entries
+            .into_iter()
+            .find(|entry| entry.digest.to_string() == digest),
         None => entries.into_iter().next(),
     };
-    let entry = entry.ok_or_else(|| BuildErrorKind::Refused(format!("oci-layout://{text}: no such image in the layout")))?;
+    let entry = entry.ok_or_else(|| {
+        BuildErrorKind::Refused(format!("oci-layout://{text}: no such image in the layout"))
+    })?;
     let image = layout.image(&entry)?;
     let manifest = Manifest::parse(image.manifest()).map_err(yadokari_store::InvalidImage::from)?;
     let config = ImageConfig::parse(image.config()).map_err(yadokari_store::InvalidImage::from)?;
-    Ok(SourceImage { manifest, config, digest: entry.digest, place: Place::Directory(path.into()), name: format!("oci-layout://{text}") })
+    Ok(SourceImage {
+        manifest,
+        config,
+        digest: entry.digest,
+        place: Place::Directory(path.into()),
+        name: format!("oci-layout://{text}"),
+    })
 }
 
 impl SourceImage {
     fn for_planner(&self) -> ResolvedImage {
-        ResolvedImage { manifest: self.digest, config_digest: self.manifest.config.digest, config: self.config.clone() }
+        ResolvedImage {
+            manifest: self.digest,
+            config_digest: self.manifest.config.digest,
+            config: self.config.clone(),
+        }
     }
 
     /// The layers, lowest first.
     pub(crate) fn layers(&self) -> Vec<Layer> {
         let diff_ids = self.config.rootfs.diff_ids.iter().flatten();
         let layers = self.manifest.layers().iter().zip(diff_ids);
-        layers.map(|(descriptor, diff_id)| Layer::existing(self.listed(descriptor, *diff_id), self.place.clone())).collect()
+        layers
+            .map(|(descriptor, diff_id)| {
+                Layer::existing(self.listed(descriptor, *diff_id), self.place.clone())
+            })
+            .collect()
     }
 
     fn listed(&self, descriptor: &Descriptor, diff_id: yadokari_image::DiffId) -> ImageLayer {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use yadokari_context::{
-    BuildContext, CheckoutOptions, ContextFiles, DockerfileName, FetchOptions, GitCredentials, IgnoreFile, Source, Stdin,
-    fetch, find_dockerfile, ignore_file, keep_all,
+    BuildContext, CheckoutOptions, ContextFiles, DockerfileName, FetchOptions, GitCredentials,
+    IgnoreFile, Source, Stdin, fetch, find_dockerfile, ignore_file, keep_all,
 };
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::{CheckOptions, Parsed, parse_with_check};
@@ -48,17 +48,33 @@ pub(crate) struct Ignore {
 
 impl Inputs {
     /// Fetches the contexts and reads the Dockerfile.
-    pub(crate) async fn load(request: &BuildRequest, services: &Services, scratch: &Path) -> Result<Self, BuildError> {
+    pub(crate) async fn load(
+        request: &BuildRequest,
+        services: &Services,
+        scratch: &Path,
+    ) -> Result<Self, BuildError> {
         let context = fetch_main(request, services, scratch).await?;
         let found = read_dockerfile(request, services, &context, scratch).await?;
-        let file = Arc::new(SourceFile { name: found.name.clone(), bytes: found.bytes });
+        let file = Arc::new(SourceFile {
+            name: found.name.clone(),
+            bytes: found.bytes,
+        });
         let check = check_options(request).map_err(|error| error.in_file(&file))?;
-        let parsed = parse_with_check(&file.bytes, check).map_err(|error| BuildError::from(error).in_file(&file))?;
+        let parsed = parse_with_check(&file.bytes, check)
+            .map_err(|error| BuildError::from(error).in_file(&file))?;
         let ignore = ignore_file(&context, found.own_ignore.as_ref())?;
         let context = Arc::new(LocalFiles::new(context, ignore)?);
-        let mut inputs = Self { file, parsed, context, named: BTreeMap::new(), meanings: BTreeMap::new() };
+        let mut inputs = Self {
+            file,
+            parsed,
+            context,
+            named: BTreeMap::new(),
+            meanings: BTreeMap::new(),
+        };
         for (name, value) in &request.contexts.named {
-            inputs.add_named(name, value, request, services, scratch).await?;
+            inputs
+                .add_named(name, value, request, services, scratch)
+                .await?;
         }
         Ok(inputs)
     }
@@ -74,15 +90,25 @@ impl Inputs {
         let meaning = match image_source(value)? {
             Some(source) => NamedContext::Image(source),
             None => {
-                let bad = || PlanErrorKind::BadContext { name: name.to_owned(), value: value.to_owned() };
+                let bad = || PlanErrorKind::BadContext {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                };
                 if !is_files(value) {
-                    self.meanings.insert(name.to_owned(), NamedContext::Unknown(value.to_owned()));
+                    self.meanings
+                        .insert(name.to_owned(), NamedContext::Unknown(value.to_owned()));
                     return Ok(());
                 }
                 let source = Source::parse(value).map_err(|_| BuildErrorKind::Plan(bad()))?;
-                let context = fetch(source, scratch, fetch_options(request, services, Stdin::Unavailable)).await?;
+                let context = fetch(
+                    source,
+                    scratch,
+                    fetch_options(request, services, Stdin::Unavailable),
+                )
+                .await?;
                 let ignore = ignore_file(&context, None)?;
-                self.named.insert(name.to_owned(), Arc::new(LocalFiles::new(context, ignore)?));
+                self.named
+                    .insert(name.to_owned(), Arc::new(LocalFiles::new(context, ignore)?));
                 NamedContext::Files
             }
         };
@@ -94,11 +120,17 @@ impl Inputs {
 /// Reads `docker-image://…` and `oci-layout://…`.
 fn image_source(value: &str) -> Result<Option<ImageSource>, BuildError> {
     if let Some(name) = value.strip_prefix("docker-image://") {
-        let reference = Reference::parse(name)
-            .map_err(|source| BuildErrorKind::Plan(PlanErrorKind::BadReference { name: name.to_owned(), source }))?;
+        let reference = Reference::parse(name).map_err(|source| {
+            BuildErrorKind::Plan(PlanErrorKind::BadReference {
+                name: name.to_owned(),
+                source: Box::new(source),
+            })
+        })?;
         return Ok(Some(ImageSource::Registry(reference.with_default_tag())));
     }
-    Ok(value.strip_prefix("oci-layout://").map(|path| ImageSource::Layout(path.to_owned())))
+    Ok(value
+        .strip_prefix("oci-layout://")
+        .map(|path| ImageSource::Layout(path.to_owned())))
 }
 
 /// Whether a value names files: a directory that exists, or a URL.
@@ -106,10 +138,18 @@ fn is_files(value: &str) -> bool {
     value.contains("://") || value.starts_with("git@") || Path::new(value).is_dir()
 }
 
-async fn fetch_main(request: &BuildRequest, services: &Services, scratch: &Path) -> Result<BuildContext, BuildError> {
+async fn fetch_main(
+    request: &BuildRequest,
+    services: &Services,
+    scratch: &Path,
+) -> Result<BuildContext, BuildError> {
     let source = Source::parse(&request.contexts.main)?;
     let mut options = fetch_options(request, services, standard_input(&request.contexts.main));
-    options.sub_path = request.contexts.sub_path.as_ref().map(|path| path.to_string_lossy().into_owned());
+    options.sub_path = request
+        .contexts
+        .sub_path
+        .as_ref()
+        .map(|path| path.to_string_lossy().into_owned());
     Ok(fetch(source, scratch, options).await?)
 }
 
@@ -152,7 +192,10 @@ fn fetch_options(request: &BuildRequest, services: &Services, stdin: Stdin) -> F
 
 /// How repositories are checked out, contexts and sources of ADD alike.
 pub(crate) fn checkout_options(git: &GitOptions) -> CheckoutOptions {
-    let password = git.password.as_ref().map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
+    let password = git
+        .password
+        .as_ref()
+        .map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
     CheckoutOptions {
         credentials: GitCredentials::from_parts(None, git.username.as_deref(), password.as_deref()),
         insecure_tls: git.insecure_skip_tls,
@@ -166,7 +209,12 @@ pub(crate) fn checkout_options(git: &GitOptions) -> CheckoutOptions {
 const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 fn check_options(request: &BuildRequest) -> Result<Option<CheckOptions>, BuildError> {
-    let argument = request.build_args.iter().rev().find(|(name, _)| name == CHECK).map(|(_, value)| value);
+    let argument = request
+        .build_args
+        .iter()
+        .rev()
+        .find(|(name, _)| name == CHECK)
+        .map(|(_, value)| value);
     let given = request.check.as_ref().or(argument);
     Ok(given.map(|text| CheckOptions::parse(text)).transpose()?)
 }
@@ -174,10 +222,20 @@ fn check_options(request: &BuildRequest) -> Result<Option<CheckOptions>, BuildEr
 impl LocalFiles {
     fn new(context: BuildContext, ignore: Option<IgnoreFile>) -> Result<Self, BuildError> {
         let ignore = ignore.map(|file| match Patterns::parse(&file.bytes) {
-            Ok(patterns) => Ok(Ignore { file: file.name, patterns }),
-            Err(source) => Err(BuildErrorKind::Ignore { file: file.name, source }),
+            Ok(patterns) => Ok(Ignore {
+                file: file.name,
+                patterns,
+            }),
+            Err(source) => Err(BuildErrorKind::Ignore {
+                file: file.name,
+                source,
+            }),
         });
-        Ok(Self { context, ignore: ignore.transpose()?, listed: tokio::sync::OnceCell::new() })
+        Ok(Self {
+            context,
+            ignore: ignore.transpose()?,
+            listed: tokio::sync::OnceCell::new(),
+        })
     }
 
     /// The directory on disk.
@@ -186,7 +244,10 @@ impl LocalFiles {
     }
 
     /// The files the ignore file lets through; the context is walked once.
-    pub(crate) async fn files(self: &Arc<Self>, threads: usize) -> Result<Arc<ContextFiles>, BuildError> {
+    pub(crate) async fn files(
+        self: &Arc<Self>,
+        threads: usize,
+    ) -> Result<Arc<ContextFiles>, BuildError> {
         let list = || async {
             let this = Arc::clone(self);
             blocking(move || this.list(threads)).await.map(Arc::new)

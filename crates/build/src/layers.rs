@@ -42,12 +42,19 @@ pub(crate) enum Place {
 impl Layer {
     /// A layer that exists somewhere.
     pub(crate) fn existing(listed: ImageLayer, place: Place) -> Self {
-        Self::from_future(std::future::ready(Ok(Arc::new(FinishedLayer { listed, place }))))
+        Self::from_future(std::future::ready(Ok(Arc::new(FinishedLayer {
+            listed,
+            place,
+        }))))
     }
 
     /// A layer that a task is making.
-    pub(crate) fn from_future(future: impl Future<Output = Result<Arc<FinishedLayer>, BuildError>> + Send + 'static) -> Self {
-        Self { finished: future.boxed().shared() }
+    pub(crate) fn from_future(
+        future: impl Future<Output = Result<Arc<FinishedLayer>, BuildError>> + Send + 'static,
+    ) -> Self {
+        Self {
+            finished: future.boxed().shared(),
+        }
     }
 
     /// Waits until the layer's digests are known.
@@ -58,6 +65,8 @@ impl Layer {
 
 impl fmt::Debug for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Layer").field("finished", &self.finished.peek()).finish()
+        f.debug_struct("Layer")
+            .field("finished", &self.finished.peek())
+            .finish()
     }
 }

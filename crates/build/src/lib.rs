@@ -37,13 +37,14 @@ mod users;
 mod work;
 
 pub use checks::{Checked, check};
-pub use drive::{Built, Planned, build, plan};
 pub use copy::{CopyFailure, ExtractFailure};
+pub use drive::{Built, Planned, build, plan};
 pub use error::{BuildError, BuildErrorKind, Location, SourceFile};
 pub use events::{Event, Events, Expectation, Outcome, PlannedStep, StepId};
 pub use request::{
-    BuildRequest, CacheLocation, CacheRequest, Compat, Contexts, FileOutput, FileOutputKind, Format, GitOptions,
-    MediaTypes, Network, NoCache, Outputs, RunDefaults, Secret, SecretSource, Secrets, SnapshotMethod, SnapshotRequest, Times,
+    BuildRequest, CacheLocation, CacheRequest, Compat, Contexts, FileOutput, FileOutputKind,
+    Format, GitOptions, MediaTypes, Network, NoCache, Outputs, RunDefaults, Secret, SecretSource,
+    Secrets, SnapshotMethod, SnapshotRequest, Times,
 };
 pub use services::Services;
 pub use time::Clock;

@@ -21,18 +21,30 @@ pub(crate) struct Metered<R, G> {
 
 impl<R, G> Metered<R, G> {
     pub(crate) fn new(reader: R, guard: G, report: impl Fn(u64) + Send + Sync + 'static) -> Self {
-        Self { reader, _guard: guard, done: 0, told: 0, report: Box::new(report) }
+        Self {
+            reader,
+            _guard: guard,
+            done: 0,
+            told: 0,
+            report: Box::new(report),
+        }
     }
 }
 
 impl<R, G> fmt::Debug for Metered<R, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metered").field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("Metered")
+            .field("done", &self.done)
+            .finish_non_exhaustive()
     }
 }
 
 impl<R: AsyncRead + Unpin, G: Unpin> AsyncRead for Metered<R, G> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.reader).poll_read(context, buffer);
         self.done += (buffer.filled().len() - before) as u64;

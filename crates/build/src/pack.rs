@@ -50,11 +50,14 @@ pub(crate) async fn start(
     let (spool, options) = (work.spool.clone(), work.pack_options());
     let task = match sources {
         Sources::Moving => {
-            let archive = blocking(move || write_archive(&spool, &changes, &*contents, options)).await?;
+            let archive =
+                blocking(move || write_archive(&spool, &changes, &*contents, options)).await?;
             let spool = work.spool.clone();
             tokio::task::spawn_blocking(move || compress_archive(&spool, &archive, options))
         }
-        Sources::Settled => tokio::task::spawn_blocking(move || pack_directly(&spool, &changes, &*contents, options)),
+        Sources::Settled => tokio::task::spawn_blocking(move || {
+            pack_directly(&spool, &changes, &*contents, options)
+        }),
         Sources::Outside => {
             let stay = work.stay().await;
             tokio::task::spawn_blocking(move || {
@@ -76,25 +79,49 @@ pub(crate) async fn start(
 }
 
 /// A layer with the build's compression: the same archive, encoded anew if it has another.
-pub(crate) async fn recompressed(work: &Work, layer: &Arc<FinishedLayer>) -> Result<Arc<FinishedLayer>, BuildError> {
+pub(crate) async fn recompressed(
+    work: &Work,
+    layer: &Arc<FinishedLayer>,
+) -> Result<Arc<FinishedLayer>, BuildError> {
     let wanted = media_type_of(work.request.format.compression);
     let known = media_type::in_family(&layer.listed.descriptor.media_type, media_type::Family::Oci);
     if known == wanted {
         return Ok(Arc::clone(layer));
     }
-    let blob = work.blob(&Layer::existing(layer.listed.clone(), layer.place.clone())).await?;
+    let blob = work
+        .blob(&Layer::existing(layer.listed.clone(), layer.place.clone()))
+        .await?;
     let (spool, options) = (work.spool.clone(), work.pack_options());
     let (packed, blob) = blocking(move || recompress(&spool, &blob, options)).await?;
     let descriptor = Descriptor::new(wanted, packed.digest, packed.size);
-    let listed = ImageLayer { descriptor, diff_id: packed.diff_id, ..layer.listed.clone() };
-    Ok(Arc::new(FinishedLayer { listed, place: Place::Spool(blob) }))
+    let listed = ImageLayer {
+        descriptor,
+        diff_id: packed.diff_id,
+        ..layer.listed.clone()
+    };
+    Ok(Arc::new(FinishedLayer {
+        listed,
+        place: Place::Spool(blob),
+    }))
 }
 
-fn recompress(spool: &Spool, blob: &Blob, options: PackOptions) -> Result<(Packed, Blob), BuildError> {
-    let file = blob.open().map_err(|source| BuildError::disk(&blob.path, source))?;
-    let mut archive = yadokari_layer::decompressed(file).map_err(|source| BuildError::disk(&blob.path, source))?;
+fn recompress(
+    spool: &Spool,
+    blob: &Blob,
+    options: PackOptions,
+) -> Result<(Packed, Blob), BuildError> {
+    let file = blob
+        .open()
+        .map_err(|source| BuildError::disk(&blob.path, source))?;
+    let mut archive = yadokari_layer::decompressed(file)
+        .map_err(|source| BuildError::disk(&blob.path, source))?;
     let mut writer = spool.writer()?;
-    let packed = compress(&mut archive, options.compression, options.threads, &mut writer)?;
+    let packed = compress(
+        &mut archive,
+        options.compression,
+        options.threads,
+        &mut writer,
+    )?;
     Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
 }
 
@@ -109,10 +136,19 @@ fn write_archive(
     Ok(archive)
 }
 
-fn compress_archive(spool: &Spool, archive: &yadokari_store::ScratchFile, options: PackOptions) -> Result<(Packed, Blob), BuildError> {
+fn compress_archive(
+    spool: &Spool,
+    archive: &yadokari_store::ScratchFile,
+    options: PackOptions,
+) -> Result<(Packed, Blob), BuildError> {
     let mut input = archive.reopen()?;
     let mut writer = spool.writer()?;
-    let packed = compress(&mut input, options.compression, options.threads, &mut writer)?;
+    let packed = compress(
+        &mut input,
+        options.compression,
+        options.threads,
+        &mut writer,
+    )?;
     Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
 }
 
@@ -128,15 +164,23 @@ fn pack_directly(
 }
 
 fn finished(packed: &Packed, blob: Blob, compression: Compression, label: Label) -> FinishedLayer {
-    let annotations = label.rewritten.map(|epoch| BTreeMap::from([(REWRITTEN.to_owned(), epoch.to_string())]));
+    let annotations = label
+        .rewritten
+        .map(|epoch| BTreeMap::from([(REWRITTEN.to_owned(), epoch.to_string())]));
     let descriptor = Descriptor::new(media_type_of(compression), packed.digest, packed.size);
     let listed = ImageLayer {
-        descriptor: Descriptor { annotations, ..descriptor },
+        descriptor: Descriptor {
+            annotations,
+            ..descriptor
+        },
         diff_id: packed.diff_id,
         created: Some(label.created),
         description: label.description,
     };
-    FinishedLayer { listed, place: Place::Spool(blob) }
+    FinishedLayer {
+        listed,
+        place: Place::Spool(blob),
+    }
 }
 
 /// The OCI media type of a layer; the manifest turns it into the family it has.

@@ -24,7 +24,9 @@ pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer) {
     let (work, layer) = (Arc::clone(at.work), layer.clone());
     at.work.in_background(async move {
         // A layer that cannot be made is reported by the stage that waits for it.
-        let Ok(finished) = layer.finished().await else { return };
+        let Ok(finished) = layer.finished().await else {
+            return;
+        };
         if let Some(keeper) = keeper {
             keeper.keep(&work, &finished).await;
         }
@@ -55,7 +57,9 @@ impl Keeper {
     }
 
     async fn keep(self, work: &Work, finished: &FinishedLayer) {
-        let Place::Spool(blob) = &finished.place else { return };
+        let Place::Spool(blob) = &finished.place else {
+            return;
+        };
         let listed = &finished.listed;
         let record = Record {
             layer: listed.descriptor.clone(),

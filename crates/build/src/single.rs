@@ -16,14 +16,21 @@ use crate::work::Work;
 /// Replaces the layers above the base by one with the same result, and marks the rows that lost theirs.
 ///
 /// The last row that had a layer keeps one; a build that adds none stays as it is.
-pub(crate) async fn single_layer(work: &Arc<Work>, target: &StageResult) -> Result<(Vec<Layer>, Vec<History>), BuildError> {
+pub(crate) async fn single_layer(
+    work: &Arc<Work>,
+    target: &StageResult,
+) -> Result<(Vec<Layer>, Vec<History>), BuildError> {
     let mut files = target.files.lock().await;
-    let (base, added) = files.layers().split_at(target.base_layers.min(files.layers().len()));
+    let (base, added) = files
+        .layers()
+        .split_at(target.base_layers.min(files.layers().len()));
     if added.is_empty() {
         return Ok((base.to_vec(), target.rows.clone()));
     }
     let mut layers = base.to_vec();
-    let before = StageFiles::new(layers.clone(), work.roots.path().join("base")).tree(work).await?;
+    let before = StageFiles::new(layers.clone(), work.roots.path().join("base"))
+        .tree(work)
+        .await?;
     let (root, after) = files.root(work).await?;
     let label = Label {
         created: format(work.services.clock.now()),
@@ -50,8 +57,14 @@ mod tests {
 
     #[test]
     fn the_last_row_with_a_layer_keeps_it() {
-        let row = |empty_layer| History { empty_layer, ..History::default() };
-        let rows = rows_of_one(&[row(false), row(true), row(false), row(false), row(true)], 1);
+        let row = |empty_layer| History {
+            empty_layer,
+            ..History::default()
+        };
+        let rows = rows_of_one(
+            &[row(false), row(true), row(false), row(false), row(true)],
+            1,
+        );
         let empty: Vec<bool> = rows.iter().map(|row| row.empty_layer).collect();
         assert_eq!(empty, [false, true, true, false, true]);
     }

@@ -40,11 +40,25 @@ pub(crate) struct StageResult {
 }
 
 /// Builds a stage on top of others.
-pub(crate) async fn build(work: Arc<Work>, id: StageId, others: HashMap<StageId, StageFuture>) -> Result<Arc<StageResult>, BuildError> {
-    let stage = work.plan.stage(id).expect("only stages of the plan are built");
-    let mut walk = Walk::start(&work, stage, &others).await.map_err(|error| error.at(stage.span))?;
+pub(crate) async fn build(
+    work: Arc<Work>,
+    id: StageId,
+    others: HashMap<StageId, StageFuture>,
+) -> Result<Arc<StageResult>, BuildError> {
+    let stage = work
+        .plan
+        .stage(id)
+        .expect("only stages of the plan are built");
+    let mut walk = Walk::start(&work, stage, &others)
+        .await
+        .map_err(|error| error.at(stage.span))?;
     for (index, step) in stage.steps.iter().enumerate() {
-        let at = At { work: &work, stage, index, others: &others };
+        let at = At {
+            work: &work,
+            stage,
+            index,
+            others: &others,
+        };
         if let Err(error) = walk.step(at, step).await {
             work.tell(Event::Failed(step_id(id, index)));
             return Err(error.at(step.span));
@@ -62,9 +76,19 @@ struct Walk {
 }
 
 impl Walk {
-    async fn start(work: &Arc<Work>, stage: &Stage, others: &HashMap<StageId, StageFuture>) -> Result<Self, BuildError> {
+    async fn start(
+        work: &Arc<Work>,
+        stage: &Stage,
+        others: &HashMap<StageId, StageFuture>,
+    ) -> Result<Self, BuildError> {
         let directory = work.stage_directory(stage.id);
-        let plain = |files| Self { files, rows: Vec::new(), base_rows: 0, base_layers: 0, base_family: None };
+        let plain = |files| Self {
+            files,
+            rows: Vec::new(),
+            base_rows: 0,
+            base_layers: 0,
+            base_family: None,
+        };
         Ok(match &stage.base {
             Base::Scratch => plain(StageFiles::new(Vec::new(), directory)),
             Base::Context(name) => plain(context_files(work, name, directory).await?),
@@ -119,8 +143,18 @@ impl Walk {
             empty_layer: row.empty_layer,
             ..History::default()
         }));
-        let took = at.work.services.clock.now().duration_since(started).unwrap_or_default();
-        at.work.tell(Event::Finished { step: id, outcome, took });
+        let took = at
+            .work
+            .services
+            .clock
+            .now()
+            .duration_since(started)
+            .unwrap_or_default();
+        at.work.tell(Event::Finished {
+            step: id,
+            outcome,
+            took,
+        });
         Ok(())
     }
 
@@ -129,7 +163,9 @@ impl Walk {
         let cache = at.work.cache.as_ref().expect("records come from a cache");
         let place = match (cache.repository(), cache.directory()) {
             (Some(repository), _) => Place::Registry(repository.with_digest(record.layer.digest)),
-            (None, directory) => Place::Directory(directory.map(std::path::Path::to_owned).unwrap_or_default()),
+            (None, directory) => {
+                Place::Directory(directory.map(std::path::Path::to_owned).unwrap_or_default())
+            }
         };
         let listed = ImageLayer {
             descriptor: record.layer.clone(),
@@ -169,20 +205,44 @@ impl Walk {
     async fn add(&mut self, at: At<'_>, step: &Step, made: Made) -> Result<Outcome, BuildError> {
         let label = label(at.work, at.work.services.clock.now());
         let count = match made {
-            Made::Changes { changes, after, contents, sources } => {
-                let layer = pack::start(at.work, Arc::clone(&changes), Arc::clone(&contents), sources, label).await?;
+            Made::Changes {
+                changes,
+                after,
+                contents,
+                sources,
+            } => {
+                let layer = pack::start(
+                    at.work,
+                    Arc::clone(&changes),
+                    Arc::clone(&contents),
+                    sources,
+                    label,
+                )
+                .await?;
                 crate::record::keep(at, step, &layer);
                 let count = changes.len();
-                self.files.push_changes(layer, changes, after, contents).await?;
+                self.files
+                    .push_changes(layer, changes, after, contents)
+                    .await?;
                 count
             }
-            Made::Snapshot { changes, snapshot, root } => {
-                let moves = at.work.schedule.runs_after(at.stage, at.index + 1) || at.work.schedule.readers(at.stage.id) > 0;
-                let sources = if moves { Sources::Moving } else { Sources::Settled };
+            Made::OnDisk {
+                changes,
+                after,
+                snapshot,
+                root,
+            } => {
+                let moves = at.work.schedule.runs_after(at.stage, at.index + 1)
+                    || at.work.schedule.readers(at.stage.id) > 0;
+                let sources = if moves {
+                    Sources::Moving
+                } else {
+                    Sources::Settled
+                };
                 let count = changes.len();
                 let layer = pack::start(at.work, changes, root, sources, label).await?;
                 crate::record::keep(at, step, &layer);
-                self.files.push_snapshot(layer, snapshot);
+                self.files.push_on_disk(layer, after, snapshot);
                 count
             }
         };
@@ -195,7 +255,8 @@ fn send_base(work: &Arc<Work>, stage: &Stage, layers: &[Layer]) {
     if !work.is_published(stage.id) {
         return;
     }
-    for layer in layers.iter().cloned() {
+    for layer in layers {
+        let layer = layer.clone();
         let pusher = Arc::clone(work);
         work.in_background(async move {
             if let Ok(finished) = layer.finished().await {
@@ -214,7 +275,11 @@ fn label(work: &Work, now: SystemTime) -> Label {
 }
 
 /// The files of a named context as the single layer of a base.
-async fn context_files(work: &Work, name: &str, directory: std::path::PathBuf) -> Result<StageFiles, BuildError> {
+async fn context_files(
+    work: &Work,
+    name: &str,
+    directory: std::path::PathBuf,
+) -> Result<StageFiles, BuildError> {
     let stay = work.stay().await;
     let listed = work.named[name].files(work.services.threads).await?;
     drop(stay);
@@ -222,7 +287,14 @@ async fn context_files(work: &Work, name: &str, directory: std::path::PathBuf) -
     let changes = Arc::new(diff(&Tree::empty(), &after));
     let contents: Arc<dyn yadokari_layer::Contents + Send + Sync> = listed;
     let label = label(work, work.services.clock.now());
-    let layer = pack::start(work, Arc::clone(&changes), Arc::clone(&contents), Sources::Outside, label).await?;
+    let layer = pack::start(
+        work,
+        Arc::clone(&changes),
+        Arc::clone(&contents),
+        Sources::Outside,
+        label,
+    )
+    .await?;
     let mut files = StageFiles::new(Vec::new(), directory);
     files.push_changes(layer, changes, after, contents).await?;
     Ok(files)

@@ -26,13 +26,17 @@ impl Scratch {
         fs::create_dir_all(state).map_err(|source| BuildError::disk(state, source))?;
         sweep(state).map_err(|source| BuildError::disk(state, source))?;
         loop {
-            let directory = TempDir::with_prefix_in(PREFIX, state).map_err(|source| BuildError::disk(state, source))?;
+            let directory = TempDir::with_prefix_in(PREFIX, state)
+                .map_err(|source| BuildError::disk(state, source))?;
             let failed = |source| BuildError::disk(directory.path(), source);
             let lock = File::open(directory.path()).map_err(failed)?;
             lock.lock_shared().map_err(failed)?;
             // Between creation and lock another build may have taken it for abandoned.
             if directory.path().exists() {
-                return Ok(Self { directory, _lock: lock });
+                return Ok(Self {
+                    directory,
+                    _lock: lock,
+                });
             }
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod copy;
 pub(crate) mod mounts;
 pub(crate) mod remote;
 pub(crate) mod run;
+pub(crate) mod snapshots;
 pub(crate) mod workdir;
 
 use std::collections::HashMap;
@@ -39,17 +40,22 @@ pub(crate) enum Made {
         contents: Arc<dyn Contents + Send + Sync>,
         sources: Sources,
     },
-    /// Changes that are on disk already, as a scan found them.
-    Snapshot {
+    /// Changes that are on disk already, where a command left them.
+    OnDisk {
         changes: Arc<Changes>,
-        snapshot: Snapshot,
+        after: Tree,
+        /// What a scan found, if one was made.
+        snapshot: Option<Snapshot>,
         root: Arc<Root>,
     },
 }
 
 impl At<'_> {
     /// The tree that a step reads, and the directory its files are in.
-    pub(crate) async fn source(&self, source: &Source) -> Result<(Tree, Option<Arc<Root>>), BuildError> {
+    pub(crate) async fn source(
+        &self,
+        source: &Source,
+    ) -> Result<(Tree, Option<Arc<Root>>), BuildError> {
         let threads = self.work.services.threads;
         let local = match source {
             Source::Scratch => return Ok((Tree::empty(), None)),
@@ -68,7 +74,10 @@ impl At<'_> {
     }
 }
 
-async fn files_of(files: &tokio::sync::Mutex<StageFiles>, work: &Work) -> Result<(Tree, Option<Arc<Root>>), BuildError> {
+async fn files_of(
+    files: &tokio::sync::Mutex<StageFiles>,
+    work: &Work,
+) -> Result<(Tree, Option<Arc<Root>>), BuildError> {
     let (root, tree) = files.lock().await.root(work).await?;
     Ok((tree, Some(root)))
 }
@@ -81,7 +90,10 @@ pub(crate) async fn accounts(files: &mut StageFiles, work: &Work) -> Result<Acco
 
 /// Files that are missing, too large or not regular count as empty, so that numbers still work.
 pub(crate) fn read_accounts(root: &Root) -> Accounts {
-    let read = |path: &str| root.read_file(&yadokari_tree::TreePath::parse(path), ACCOUNTS_LIMIT).unwrap_or_default();
+    let read = |path: &str| {
+        root.read_file(&yadokari_tree::TreePath::parse(path), ACCOUNTS_LIMIT)
+            .unwrap_or_default()
+    };
     Accounts::parse(&read("/etc/passwd"), &read("/etc/group"))
 }
 

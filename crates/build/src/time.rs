@@ -31,11 +31,16 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -49,12 +54,22 @@ pub(crate) fn format(time: SystemTime) -> String {
 /// A point in time as trees hold it.
 pub(crate) fn timestamp(time: SystemTime) -> Timestamp {
     match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => Timestamp { seconds: since.as_secs().cast_signed(), nanos: since.subsec_nanos() },
+        Ok(since) => Timestamp {
+            seconds: since.as_secs().cast_signed(),
+            nanos: since.subsec_nanos(),
+        },
         Err(before) => {
             let before: Duration = before.duration();
             let whole = before.as_secs().cast_signed() + i64::from(before.subsec_nanos() > 0);
-            let nanos = if before.subsec_nanos() > 0 { 1_000_000_000 - before.subsec_nanos() } else { 0 };
-            Timestamp { seconds: -whole, nanos }
+            let nanos = if before.subsec_nanos() > 0 {
+                1_000_000_000 - before.subsec_nanos()
+            } else {
+                0
+            };
+            Timestamp {
+                seconds: -whole,
+                nanos,
+            }
         }
     }
 }

@@ -52,7 +52,9 @@ impl Accounts {
     pub(crate) fn parse(passwd: &[u8], group: &[u8]) -> Self {
         Self {
             users: records(passwd).filter_map(|fields| user(&fields)).collect(),
-            groups: records(group).filter_map(|fields| parse_group(&fields)).collect(),
+            groups: records(group)
+                .filter_map(|fields| parse_group(&fields))
+                .collect(),
         }
     }
 
@@ -74,18 +76,31 @@ impl Accounts {
         };
         let primary = account.map_or(0, |account| account.gid);
         if !group.is_empty() {
-            let gid = self.group(group).ok_or_else(|| unknown("group", group, "group"))?;
+            let gid = self
+                .group(group)
+                .ok_or_else(|| unknown("group", group, "group"))?;
             return Ok(self.with_home(uid, gid, Vec::new()));
         }
-        let supplementary = account.map(|account| self.groups_of(&account.name)).unwrap_or_default();
+        let supplementary = account
+            .map(|account| self.groups_of(&account.name))
+            .unwrap_or_default();
         Ok(self.with_home(uid, primary, supplementary))
     }
 
     fn with_home(&self, uid: u32, gid: u32, supplementary: Vec<u32>) -> RunAs {
-        let home = self.users.iter().find(|user| user.uid == uid).map_or("/", |user| user.home.as_str());
+        let home = self
+            .users
+            .iter()
+            .find(|user| user.uid == uid)
+            .map_or("/", |user| user.home.as_str());
         let mut groups = vec![gid];
         groups.extend(supplementary.into_iter().filter(|other| *other != gid));
-        RunAs { uid, gid, groups, home: home.to_owned() }
+        RunAs {
+            uid,
+            gid,
+            groups,
+            home: home.to_owned(),
+        }
     }
 
     /// The entry for a name, or for a number.
@@ -97,7 +112,12 @@ impl Accounts {
     }
 
     fn group(&self, group: &str) -> Option<u32> {
-        group.parse().ok().or_else(|| self.groups.iter().find(|known| known.name == group).map(|known| known.gid))
+        group.parse().ok().or_else(|| {
+            self.groups
+                .iter()
+                .find(|known| known.name == group)
+                .map(|known| known.gid)
+        })
     }
 
     fn groups_of(&self, name: &str) -> Vec<u32> {
@@ -116,19 +136,27 @@ impl Accounts {
         let (user, group) = text.split_once(':').unwrap_or((text, ""));
         let own = match user.parse::<u32>() {
             Ok(uid) => Owner { uid, gid: uid },
-            Err(_) => self
-                .users
-                .iter()
-                .find(|known| known.name == user)
-                .map_or(Owner { uid: 0, gid: 0 }, |known| Owner { uid: known.uid, gid: known.gid }),
+            Err(_) => self.users.iter().find(|known| known.name == user).map_or(
+                Owner { uid: 0, gid: 0 },
+                |known| Owner {
+                    uid: known.uid,
+                    gid: known.gid,
+                },
+            ),
         };
-        Owner { gid: self.group(group).unwrap_or(own.gid), ..own }
+        Owner {
+            gid: self.group(group).unwrap_or(own.gid),
+            ..own
+        }
     }
 }
 
-
 fn unknown(kind: &'static str, name: &str, file: &'static str) -> UnknownAccount {
-    UnknownAccount { kind, name: name.to_owned(), file }
+    UnknownAccount {
+        kind,
+        name: name.to_owned(),
+        file,
+    }
 }
 
 fn records(text: &[u8]) -> impl Iterator<Item = Vec<String>> {
@@ -139,7 +167,9 @@ fn records(text: &[u8]) -> impl Iterator<Item = Vec<String>> {
 }
 
 fn user(fields: &[String]) -> Option<User> {
-    let [name, _, uid, gid, rest @ ..] = fields else { return None };
+    let [name, _, uid, gid, rest @ ..] = fields else {
+        return None;
+    };
     Some(User {
         name: name.clone(),
         uid: uid.parse().ok()?,
@@ -149,12 +179,18 @@ fn user(fields: &[String]) -> Option<User> {
 }
 
 fn parse_group(fields: &[String]) -> Option<Group> {
-    let [name, _, gid, rest @ ..] = fields else { return None };
+    let [name, _, gid, rest @ ..] = fields else {
+        return None;
+    };
     let members = rest.first().map(String::as_str).unwrap_or_default();
     Some(Group {
         name: name.clone(),
         gid: gid.parse().ok()?,
-        members: members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect(),
+        members: members
+            .split(',')
+            .filter(|member| !member.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -183,16 +219,26 @@ mod tests {
             ("nohome", 1002, vec![500], ""),
         ] {
             let found = accounts().run_as(text).unwrap();
-            assert_eq!((found.uid, found.groups, found.home.as_str()), (uid, groups, home), "{text:?}");
+            assert_eq!(
+                (found.uid, found.groups, found.home.as_str()),
+                (uid, groups, home),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn a_run_refuses_names_the_image_does_not_have() {
         let error = accounts().run_as("nosuch").unwrap_err();
-        assert_eq!(error.to_string(), "unable to find user nosuch: no matching entries in passwd file");
+        assert_eq!(
+            error.to_string(),
+            "unable to find user nosuch: no matching entries in passwd file"
+        );
         let error = accounts().run_as("alice:nosuch").unwrap_err();
-        assert_eq!(error.to_string(), "unable to find group nosuch: no matching entries in group file");
+        assert_eq!(
+            error.to_string(),
+            "unable to find group nosuch: no matching entries in group file"
+        );
     }
 
     #[test]
@@ -210,5 +256,50 @@ mod tests {
         ] {
             assert_eq!(accounts().owner(text), Owner { uid, gid }, "{text}");
         }
+    }
+
+    #[test]
+    fn lines_that_make_no_sense_are_passed_over() {
+        let passwd = b"\n#comment\nbad\nnouid:x:name:1::/h:\nneg:x:-1:1::/h:\nbig:x:4294967296:1::/h:\n\xff:x:3:4::/h:\nshort:x:9\nok:x:5:6::/ok:/bin/sh\r\n";
+        let group = b"bad\n\nnogid:x:name:\ng:x:7\nh:x:8:,ok,,\n";
+        let accounts = Accounts::parse(passwd, group);
+        for name in ["bad", "nouid", "neg", "big", "short", "#comment"] {
+            assert!(accounts.run_as(name).is_err(), "{name}");
+        }
+        let found = accounts.run_as("ok").unwrap();
+        assert_eq!(
+            (found.uid, found.groups, found.home.as_str()),
+            (5, vec![6, 8], "/ok")
+        );
+        assert_eq!(accounts.owner("ok:g"), Owner { uid: 5, gid: 7 });
+    }
+
+    #[test]
+    fn of_equal_names_and_numbers_the_first_counts() {
+        let accounts = Accounts::parse(
+            b"a:x:1:1::/one:\na:x:2:2::/two:\nb:x:1:3::/three:\n",
+            b"g:x:4:\ng:x:5:\n",
+        );
+        assert_eq!(
+            (
+                accounts.run_as("a").unwrap().uid,
+                accounts.run_as("b").unwrap().home
+            ),
+            (1, "/one".to_owned())
+        );
+        assert_eq!(accounts.owner("a:g"), Owner { uid: 1, gid: 4 });
+    }
+
+    #[test]
+    fn an_image_without_files_still_knows_numbers() {
+        let none = Accounts::default();
+        let found = none.run_as("5:6").unwrap();
+        assert_eq!(
+            (found.uid, found.groups, found.home.as_str()),
+            (5, vec![6], "/")
+        );
+        assert_eq!(none.run_as("").unwrap().uid, 0);
+        assert!(none.run_as("root").is_err());
+        assert_eq!(none.owner("5"), Owner { uid: 5, gid: 5 });
     }
 }

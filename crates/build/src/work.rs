@@ -73,7 +73,9 @@ impl Work {
         let ignored = self.request.snapshot.ignore_paths.iter();
         ScanOptions {
             threads: self.services.threads,
-            exclude: ignored.map(|path| TreePath::parse(path.as_os_str().as_encoded_bytes())).collect(),
+            exclude: ignored
+                .map(|path| TreePath::parse(path.as_os_str().as_encoded_bytes()))
+                .collect(),
             ..ScanOptions::default()
         }
     }
@@ -81,7 +83,9 @@ impl Work {
     /// How layers are encoded.
     pub(crate) fn pack_options(&self) -> PackOptions {
         PackOptions {
-            tar: TarOptions { latest_mtime: self.clamp() },
+            tar: TarOptions {
+                latest_mtime: self.clamp(),
+            },
             compression: self.request.format.compression,
             threads: self.services.threads,
         }
@@ -108,7 +112,11 @@ impl Work {
                 let open = || async {
                     let label = format!("pulling {} {}", reference.familiar(), short(descriptor));
                     let transfer = Transfer::start(self, label, descriptor.size);
-                    let reader = self.services.registry.blob(reference.name(), descriptor).await?;
+                    let reader = self
+                        .services
+                        .registry
+                        .blob(reference.name(), descriptor)
+                        .await?;
                     Ok::<_, yadokari_registry::RegistryError>(transfer.watch(reader))
                 };
                 match self.spool.receive_with(descriptor, open).await {
@@ -128,7 +136,11 @@ impl Work {
 
     /// Whether a stage's disk has no other reader than the one that asks.
     pub(crate) fn is_sole_reader(&self, directory: &Path) -> bool {
-        let stage = self.plan.stages.iter().find(|stage| self.stage_directory(stage.id) == directory);
+        let stage = self
+            .plan
+            .stages
+            .iter()
+            .find(|stage| self.stage_directory(stage.id) == directory);
         stage.is_some_and(|stage| self.schedule.readers(stage.id) == 1)
     }
 
@@ -155,12 +167,20 @@ impl Work {
     /// Starts work that the build only waits for at its end.
     pub(crate) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
         let handle = tokio::spawn(task);
-        self.background.lock().expect("nothing panics while it holds this lock").push(handle);
+        self.background
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .push(handle);
     }
 
     /// Waits for all background work.
     pub(crate) async fn settle(&self) {
-        let tasks = std::mem::take(&mut *self.background.lock().expect("nothing panics while it holds this lock"));
+        let tasks = std::mem::take(
+            &mut *self
+                .background
+                .lock()
+                .expect("nothing panics while it holds this lock"),
+        );
         for task in tasks {
             if let Err(failed) = task.await
                 && failed.is_panic()
@@ -172,7 +192,10 @@ impl Work {
 
     /// Tells the user something once, however many steps find it.
     pub(crate) fn notice(&self, text: &str) {
-        let mut told = self.told.lock().expect("nothing panics while it holds this lock");
+        let mut told = self
+            .told
+            .lock()
+            .expect("nothing panics while it holds this lock");
         if told.insert(text.to_owned()) {
             self.tell(Event::Notice(text));
         }
@@ -196,7 +219,10 @@ pub(crate) fn clamp(request: &BuildRequest, plan: &Plan) -> Option<i64> {
 
 /// The identity of a step in events.
 pub(crate) fn step_id(stage: StageId, step: usize) -> StepId {
-    StepId { stage: stage.0, step: step + 1 }
+    StepId {
+        stage: stage.0,
+        step: step + 1,
+    }
 }
 
 /// The first digits of a digest, enough for people.
@@ -213,22 +239,35 @@ pub(crate) struct Transfer {
 impl Transfer {
     pub(crate) fn start(work: &Work, label: String, total: u64) -> Self {
         let id = work.transfers.fetch_add(1, Ordering::Relaxed);
-        work.tell(Event::TransferStarted { id, label: &label, total });
-        Self { events: Arc::clone(&work.services.events), id }
+        work.tell(Event::TransferStarted {
+            id,
+            label: &label,
+            total,
+        });
+        Self {
+            events: Arc::clone(&work.services.events),
+            id,
+        }
     }
 
     /// Counts the bytes that a reader gives; the transfer ends with the reader.
     pub(crate) fn watch<R>(self, reader: R) -> crate::meter::Metered<R, Self> {
         let events = Arc::clone(&self.events);
         let id = self.id;
-        crate::meter::Metered::new(reader, self, move |done| events.on(Event::TransferProgress { id, done }))
+        crate::meter::Metered::new(reader, self, move |done| {
+            events.on(Event::TransferProgress { id, done })
+        })
     }
 }
 
 impl Transfer {
     /// A file that is read for an upload, counted as it goes.
     pub(crate) fn source(&self, path: PathBuf) -> Counted {
-        Counted { path, id: self.id, events: Arc::clone(&self.events) }
+        Counted {
+            path,
+            id: self.id,
+            events: Arc::clone(&self.events),
+        }
     }
 }
 
@@ -244,7 +283,12 @@ impl Source for Counted {
         Box::pin(async move {
             let reader = self.path.open(offset).await?;
             let (events, id) = (Arc::clone(&self.events), self.id);
-            let report = move |done| events.on(Event::TransferProgress { id, done: offset + done });
+            let report = move |done| {
+                events.on(Event::TransferProgress {
+                    id,
+                    done: offset + done,
+                })
+            };
             Ok(Box::pin(crate::meter::Metered::new(reader, (), report)) as Reader)
         })
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use yadokari_image::Reference;
 use yadokari_plan::Key;
-use yadokari_store::{Blob, Content, Export, ImageBlobs, Layout, LayerBlob, Others};
+use yadokari_store::{Blob, Content, Export, ImageBlobs, LayerBlob, Layout, Others};
 
 use crate::{CacheError, Record};
 
@@ -28,9 +28,16 @@ impl Directory {
             return Ok(None);
         }
         let layout = Layout::open(&self.path)?;
-        let Some(descriptor) = layout.find(&name(key).to_string())? else { return Ok(None) };
+        let Some(descriptor) = layout.find(&name(key).to_string())? else {
+            return Ok(None);
+        };
         let manifest = layout.read(&descriptor)?;
-        Record::read(key, &manifest)
+        let record = Record::read(key, &manifest)?;
+        if let Some(record) = &record {
+            // Somebody may have cleaned up; better to find out now than when the layer is needed.
+            layout.blob(&record.layer)?;
+        }
+        Ok(record)
     }
 
     pub(crate) fn save(&self, key: Key, record: &Record, blob: &Blob) -> Result<(), CacheError> {
@@ -47,5 +54,6 @@ impl Directory {
 
 /// The name a record has in the layout.
 fn name(key: Key) -> Reference {
-    Reference::parse(&format!("cache.yadokari.invalid/record:{key}")).expect("64 hexadecimal digits are a tag")
+    Reference::parse(&format!("cache.yadokari.invalid/record:{key}"))
+        .expect("64 hexadecimal digits are a tag")
 }

@@ -53,7 +53,9 @@ impl LayerCache {
     /// Opens a cache. Nothing is contacted or created yet. Records older than `lifetime` are not found.
     pub fn new(location: Location, client: &Client, lifetime: Duration) -> Self {
         let place = match location {
-            Location::Repository(repository) => Place::Registry(RegistryCache::new(client.clone(), repository)),
+            Location::Repository(repository) => {
+                Place::Registry(RegistryCache::new(client.clone(), repository))
+            }
             Location::Directory(path) => Place::Directory(Directory::new(path)),
         };
         Self { place, lifetime }
@@ -83,7 +85,13 @@ impl LayerCache {
     ///
     /// [`CacheError`] if the place refuses. What was written before stays and does no harm: the record
     /// itself comes last.
-    pub async fn save(&self, key: Key, record: &Record, blob: &Blob, elsewhere: Option<&Repository>) -> Result<(), CacheError> {
+    pub async fn save(
+        &self,
+        key: Key,
+        record: &Record,
+        blob: &Blob,
+        elsewhere: Option<&Repository>,
+    ) -> Result<(), CacheError> {
         match &self.place {
             Place::Registry(registry) => registry.save(key, record, blob, elsewhere).await,
             Place::Directory(directory) => directory.save(key, record, blob),

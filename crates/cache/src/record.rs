@@ -46,9 +46,12 @@ pub(crate) struct Documents {
 impl Record {
     /// Whether the record was made less than `lifetime` before `now`.
     pub(crate) fn is_younger(&self, lifetime: Duration, now: SystemTime) -> bool {
-        let Ok(created) = humantime::parse_rfc3339(&self.created) else { return false };
+        let Ok(created) = humantime::parse_rfc3339(&self.created) else {
+            return false;
+        };
         // A clock that runs behind the one of the machine that made the record is no reason to miss.
-        now.duration_since(created).map_or(true, |age| age < lifetime)
+        now.duration_since(created)
+            .map_or(true, |age| age < lifetime)
     }
 
     /// Encodes the record as an image.
@@ -58,7 +61,10 @@ impl Record {
             architecture: self.platform.architecture.clone(),
             variant: self.platform.variant.clone(),
             created: Some(self.created.clone()),
-            rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Some(vec![self.diff_id]) },
+            rootfs: RootFs {
+                kind: "layers".to_owned(),
+                diff_ids: Some(vec![self.diff_id]),
+            },
             history: Some(vec![History {
                 created: Some(self.created.clone()),
                 created_by: self.instruction.clone(),
@@ -68,7 +74,11 @@ impl Record {
         };
         let config = json::compact(&config);
         let config_descriptor = Descriptor::of(Family::Oci.config(), &config);
-        let mut manifest = Manifest::new(Family::Oci, config_descriptor.clone(), vec![self.layer.clone()]);
+        let mut manifest = Manifest::new(
+            Family::Oci,
+            config_descriptor.clone(),
+            vec![self.layer.clone()],
+        );
         manifest.annotations = Some(self.annotations(key));
         Documents {
             manifest: json::indented(&manifest),
@@ -93,7 +103,8 @@ impl Record {
     ///
     /// The key is checked too: a tag that somebody moved must not hand out another step's layer.
     pub(crate) fn read(key: Key, manifest: &[u8]) -> Result<Option<Self>, CacheError> {
-        let manifest = Manifest::parse(manifest).map_err(|source| CacheError::Document { key, source })?;
+        let manifest =
+            Manifest::parse(manifest).map_err(|source| CacheError::Document { key, source })?;
         let annotations = manifest.annotations.clone().unwrap_or_default();
         let wrong = |reason| CacheError::NoRecord { key, reason };
         if annotations.get(VERSION).map(String::as_str) != Some(FORMAT) {
@@ -102,13 +113,20 @@ impl Record {
         if annotations.get(KEY) != Some(&key.to_string()) {
             return Err(wrong("it belongs to another key"));
         }
-        let platform = annotations.get(PLATFORM).and_then(|text| Platform::parse(text).ok());
+        let platform = annotations
+            .get(PLATFORM)
+            .and_then(|text| Platform::parse(text).ok());
         let diff_id = annotations.get(DIFF_ID).and_then(|text| text.parse().ok());
-        let [layer] = manifest.layers() else { return Err(wrong("it has not exactly one layer")) };
+        let [layer] = manifest.layers() else {
+            return Err(wrong("it has not exactly one layer"));
+        };
         Ok(Some(Self {
             layer: layer.clone(),
             diff_id: diff_id.ok_or_else(|| wrong("it names no diff id"))?,
-            created: annotations.get(CREATED).cloned().ok_or_else(|| wrong("it has no time"))?,
+            created: annotations
+                .get(CREATED)
+                .cloned()
+                .ok_or_else(|| wrong("it has no time"))?,
             instruction: annotations.get(INSTRUCTION).cloned().unwrap_or_default(),
             platform: platform.ok_or_else(|| wrong("it names no platform"))?,
         }))
@@ -146,7 +164,13 @@ mod tests {
     fn a_record_under_another_key_is_refused() {
         let documents = record().documents(key('a'));
         let error = Record::read(key('b'), &documents.manifest).unwrap_err();
-        assert!(matches!(error, CacheError::NoRecord { reason: "it belongs to another key", .. }));
+        assert!(matches!(
+            error,
+            CacheError::NoRecord {
+                reason: "it belongs to another key",
+                ..
+            }
+        ));
     }
 
     #[test]

@@ -44,29 +44,55 @@ impl RegistryCache {
         let documents = record.documents(key);
         let config = &documents.config_descriptor;
         let bytes = Bytes::from(documents.config);
-        self.client.push_blob(&self.repository, config.digest, config.size, &bytes).await?;
-        self.client.put_manifest(&self.reference(key), documents.manifest, documents.media_type).await?;
+        self.client
+            .push_blob(&self.repository, config.digest, config.size, &bytes)
+            .await?;
+        self.client
+            .put_manifest(
+                &self.reference(key),
+                documents.manifest,
+                documents.media_type,
+            )
+            .await?;
         Ok(())
     }
 
-    async fn push_layer(&self, blob: &Blob, elsewhere: Option<&Repository>) -> Result<(), CacheError> {
-        if self.client.blob_exists(&self.repository, blob.digest).await? {
+    async fn push_layer(
+        &self,
+        blob: &Blob,
+        elsewhere: Option<&Repository>,
+    ) -> Result<(), CacheError> {
+        if self
+            .client
+            .blob_exists(&self.repository, blob.digest)
+            .await?
+        {
             return Ok(());
         }
         if let Some(from) = elsewhere.filter(|from| from.registry() == self.repository.registry()) {
-            match self.client.mount_blob(&self.repository, blob.digest, from).await? {
+            match self
+                .client
+                .mount_blob(&self.repository, blob.digest, from)
+                .await?
+            {
                 Mount::Mounted => return Ok(()),
                 Mount::Declined(session) => {
-                    self.client.continue_upload(session, blob.digest, blob.size, &blob.path).await?;
+                    self.client
+                        .continue_upload(session, blob.digest, blob.size, &blob.path)
+                        .await?;
                     return Ok(());
                 }
             }
         }
-        self.client.push_blob(&self.repository, blob.digest, blob.size, &blob.path).await?;
+        self.client
+            .push_blob(&self.repository, blob.digest, blob.size, &blob.path)
+            .await?;
         Ok(())
     }
 
     fn reference(&self, key: Key) -> yadokari_image::Reference {
-        self.repository.with_tag(&key.to_string()).expect("64 hexadecimal digits are a tag")
+        self.repository
+            .with_tag(&key.to_string())
+            .expect("64 hexadecimal digits are a tag")
     }
 }

@@ -90,11 +90,22 @@ fn run_job(job: &Job, environment: &Environment) -> Result<u8, Failure> {
     remark.iter().for_each(|remark| console.notice(remark));
     let stdout = &mut std::io::stdout();
     let done = block_on(command::build::run(job, environment, &console, stdout))?;
-    match done {
+    match done.map_err(|failure| hinted(failure, remark.is_some())) {
         Ok(()) => Ok(0),
         Err(failure) if console.error(failure.to_json()) => Ok(failure.code),
         Err(failure) => Err(failure),
     }
+}
+
+/// A step that fails where all files have one owner may well have wanted a second one.
+fn hinted(failure: Failure, one_owner: bool) -> Failure {
+    if !one_owner || failure.hint.is_some() || failure.excerpt.is_none() {
+        return failure;
+    }
+    failure.with_hint(
+        "this user has a single id, so nothing can get a second owner: install the package `uidmap`, \
+         and add a line for this user to /etc/subuid and /etc/subgid",
+    )
 }
 
 fn lint_json(job: &Job, environment: &Environment) -> Result<u8, Failure> {

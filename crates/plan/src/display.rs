@@ -10,10 +10,26 @@ impl fmt::Display for Plan {
             if index > 0 {
                 writeln!(f)?;
             }
-            let mark = if stage.id == self.target { " (target)" } else { "" };
-            writeln!(f, "stage {} {}{mark}: {}", stage.id, stage.name, BaseName(stage))?;
+            let mark = if stage.id == self.target {
+                " (target)"
+            } else {
+                ""
+            };
+            writeln!(
+                f,
+                "stage {} {}{mark}: {}",
+                stage.id,
+                stage.name,
+                BaseName(stage)
+            )?;
             for step in &stage.steps {
-                writeln!(f, "  {:>4}  {:<8} {}", step.span.first_line, kind(&step.operation), step.title)?;
+                writeln!(
+                    f,
+                    "  {:>4}  {:<8} {}",
+                    step.span.first_line,
+                    kind(&step.operation),
+                    step.title
+                )?;
             }
         }
         Ok(())
@@ -27,7 +43,11 @@ impl fmt::Display for BaseName<'_> {
         match &self.0.base {
             Base::Scratch => f.write_str("from nothing"),
             Base::Stage(parent) => write!(f, "from stage {parent}"),
-            Base::Image(image) => write!(f, "from {}@{} ({})", image.word, image.manifest, self.0.platform),
+            Base::Image(image) => write!(
+                f,
+                "from {}@{} ({})",
+                image.word, image.manifest, self.0.platform
+            ),
             Base::Context(name) => write!(f, "from the files of context {name}"),
         }
     }

@@ -25,7 +25,9 @@ pub enum PlanErrorKind {
     #[error("circular dependency detected on stage: {0}")]
     Cycle(String),
     /// A stage is copied from before it is defined.
-    #[error("cannot copy from stage {from:?}, it needs to be defined before current stage {current:?}")]
+    #[error(
+        "cannot copy from stage {from:?}, it needs to be defined before current stage {current:?}"
+    )]
     CopyForward {
         /// The stage as typed.
         from: String,
@@ -33,7 +35,9 @@ pub enum PlanErrorKind {
         current: String,
     },
     /// A stage is mounted before it is defined.
-    #[error("cannot mount from stage {from:?} to {target:?}, stage needs to be defined before current command")]
+    #[error(
+        "cannot mount from stage {from:?} to {target:?}, stage needs to be defined before current command"
+    )]
     MountForward {
         /// The stage as typed.
         from: String,
@@ -41,7 +45,9 @@ pub enum PlanErrorKind {
         target: String,
     },
     /// A variable stands where none is expanded.
-    #[error("variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround")]
+    #[error(
+        "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround"
+    )]
     VariableInFrom,
     /// A variable stands in the `from` of a mount.
     #[error("'from' doesn't support variable expansion, define alias stage instead")]
@@ -63,7 +69,7 @@ pub enum PlanErrorKind {
         /// The reference.
         name: String,
         /// What is wrong with it.
-        source: ReferenceError,
+        source: Box<ReferenceError>,
     },
     /// A stage number is out of range.
     #[error("invalid stage index {0}")]
@@ -86,10 +92,10 @@ pub enum PlanErrorKind {
     },
     /// A word cannot be expanded.
     #[error(transparent)]
-    Expand(#[from] ExpandError),
+    Expand(Box<ExpandError>),
     /// A trigger of the base cannot be read.
     #[error("{0}")]
-    Trigger(ParseError),
+    Trigger(Box<ParseError>),
     /// A value of an instruction is wrong.
     #[error("{0}")]
     Value(String),
@@ -112,7 +118,9 @@ pub enum PlanErrorKind {
     #[error("checksum requires HTTP(S) or Git sources")]
     ChecksumLocal,
     /// A user is given by name where no file can tell who that is.
-    #[error("invalid user index: -1 (the name {0:?} cannot be looked up: there are no files below this step)")]
+    #[error(
+        "invalid user index: -1 (the name {0:?} cannot be looked up: there are no files below this step)"
+    )]
     OwnerWithoutFiles(String),
     /// The epoch is not a number.
     #[error("invalid SOURCE_DATE_EPOCH: {0}")]
@@ -120,18 +128,31 @@ pub enum PlanErrorKind {
 }
 
 fn did_you_mean(name: Option<&str>) -> String {
-    name.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+    name.map(|name| format!(" (did you mean {name}?)"))
+        .unwrap_or_default()
+}
+
+impl From<ExpandError> for PlanErrorKind {
+    fn from(error: ExpandError) -> Self {
+        Self::Expand(Box::new(error))
+    }
 }
 
 impl PlanErrorKind {
     /// Says where.
     pub(crate) fn at(self, span: Span) -> PlanError {
-        PlanError { kind: self, span: Some(span) }
+        PlanError {
+            kind: self,
+            span: Some(span),
+        }
     }
 
     /// An error that no line is to blame for.
     pub(crate) fn nowhere(self) -> PlanError {
-        PlanError { kind: self, span: None }
+        PlanError {
+            kind: self,
+            span: None,
+        }
     }
 }
 

@@ -59,8 +59,10 @@ pub(crate) fn stage_sources<'a>(
     outline: &'a Outline<'_>,
     instruction: &'a Located<Instruction>,
 ) -> impl Iterator<Item = StageId> + 'a {
-    from_words(&instruction.value).into_iter().filter_map(|word| match word.source(outline) {
-        Ok(Source::Stage(id)) => Some(id),
-        _ => None,
-    })
+    from_words(&instruction.value)
+        .into_iter()
+        .filter_map(|word| match word.source(outline) {
+            Ok(Source::Stage(id)) => Some(id),
+            _ => None,
+        })
 }

@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
+use yadokari_dockerfile::instruction::{Mount, MountKind};
 use yadokari_image::Platform;
 
 use crate::model::{
-    Base, Copy, ImageKey, Operation, Plan, Run, RunMount, RunNetwork, Source, Stage, StageId, Unpack, Workdir,
+    Base, Copy, ImageKey, Operation, Plan, Run, RunMount, RunNetwork, Source, Stage, StageId,
+    Unpack, Workdir,
 };
 
 /// Identifies the result of a step: equal keys mean equal layers.
@@ -80,6 +82,10 @@ pub struct Salt {
     pub clamp: Option<i64>,
     /// Rules that differ from the default.
     pub compat: String,
+    /// What commands see of the build besides their files: host name, names of added hosts, limits.
+    ///
+    /// Only RUNs depend on it.
+    pub run: Vec<String>,
 }
 
 /// The keys of all steps of a plan.
@@ -134,7 +140,13 @@ fn stage_keys<C: Contents>(
     for step in &stage.steps {
         let key = match &step.operation {
             Operation::Metadata => None,
-            Operation::Run(run) => Some(run_key(chain, run, contents, done)?),
+            Operation::Run(run) => {
+                let hasher = Hasher::new("run")
+                    .key("chain", chain)
+                    .platform(&stage.platform)
+                    .list("build", &salt.run);
+                Some(run_key(hasher, run, contents, done)?)
+            }
             Operation::Copy(copy) => Some(copy_key(chain, copy, salt, contents, done)?),
             Operation::Workdir(workdir) => Some(workdir_key(chain, workdir, epoch)),
         };
@@ -144,20 +156,38 @@ fn stage_keys<C: Contents>(
         };
         steps.push(key);
     }
-    Ok(StageKeys { base, steps, end: chain })
+    Ok(StageKeys {
+        base,
+        steps,
+        end: chain,
+    })
 }
 
 /// A linked copy's layer does not depend on what is below it; what follows depends on both.
 fn stacked(below: Key, layer: Key) -> Key {
-    Hasher::new("stacked").key("below", below).key("layer", layer).finish()
+    Hasher::new("stacked")
+        .key("below", below)
+        .key("layer", layer)
+        .finish()
 }
 
-fn base_key<C: Contents>(stage: &Stage, salt: &Salt, contents: &C, done: &Keys) -> Result<Key, C::Error> {
+fn base_key<C: Contents>(
+    stage: &Stage,
+    salt: &Salt,
+    contents: &C,
+    done: &Keys,
+) -> Result<Key, C::Error> {
     let hasher = salted("base", salt).platform(&stage.platform);
     Ok(match &stage.base {
         Base::Scratch => hasher.text("kind", "scratch").finish(),
-        Base::Image(image) => hasher.text("kind", "image").bytes("config", image.config.as_bytes()).finish(),
-        Base::Context(name) => hasher.text("kind", "context").content("files", contents.context(name)?).finish(),
+        Base::Image(image) => hasher
+            .text("kind", "image")
+            .bytes("config", image.config.as_bytes())
+            .finish(),
+        Base::Context(name) => hasher
+            .text("kind", "context")
+            .content("files", contents.context(name)?)
+            .finish(),
         Base::Stage(parent) => end_of(done, *parent),
     })
 }
@@ -179,8 +209,12 @@ fn salted(tag: &str, salt: &Salt) -> Hasher {
     }
 }
 
-fn run_key<C: Contents>(chain: Key, run: &Run, contents: &C, done: &Keys) -> Result<Key, C::Error> {
-    let mut hasher = Hasher::new("run").key("chain", chain);
+fn run_key<C: Contents>(
+    mut hasher: Hasher,
+    run: &Run,
+    contents: &C,
+    done: &Keys,
+) -> Result<Key, C::Error> {
     hasher = hasher.list("argv", &run.argv);
     for (name, value) in &run.env {
         hasher = hasher.text("env", name).text("value", value);
@@ -210,27 +244,66 @@ fn network_name(network: RunNetwork) -> &'static str {
     }
 }
 
-/// Adds what a mount can change in the result: kind, target and what a bind shows.
+/// Adds what a mount can change in the result: kind, target, rights and what a bind shows.
 ///
-/// The contents of secrets, agents and caches are none of it.
-fn mount_key<C: Contents>(hasher: Hasher, mount: &RunMount, contents: &C, done: &Keys) -> Result<Hasher, C::Error> {
-    let mut hasher = hasher
-        .text("mount", mount.mount.kind.name())
+/// The contents of secrets, agents and caches are none of it, nor is what a cache is called. Files of
+/// a build context count by their content, wherever in it they are.
+fn mount_key<C: Contents>(
+    hasher: Hasher,
+    mount: &RunMount,
+    contents: &C,
+    done: &Keys,
+) -> Result<Hasher, C::Error> {
+    let hasher = mount_rights(hasher, &mount.mount)
         .text("target", mount.target.as_deref().unwrap_or_default())
-        .number("read only", u64::from(mount.mount.read_only))
         .text("variable", mount.mount.env.as_deref().unwrap_or_default());
-    let Some(from) = &mount.from else { return Ok(hasher) };
-    hasher = hasher.text("from", mount.mount.source.as_deref().unwrap_or_default());
-    Ok(match from {
-        Source::Context | Source::Named(_) => hasher.content("content", contents.mounted(mount)?),
-        Source::Stage(stage) => hasher.key("stage", end_of(done, *stage)),
-        Source::Image(image) => hasher.content("image", contents.image(image)?),
-        Source::Scratch => hasher.text("empty", ""),
+    let path = mount.mount.source.as_deref().unwrap_or_default();
+    Ok(match &mount.from {
+        None => hasher,
+        Some(Source::Context | Source::Named(_)) => {
+            hasher.content("content", contents.mounted(mount)?)
+        }
+        Some(Source::Stage(stage)) => hasher.text("from", path).key("stage", end_of(done, *stage)),
+        Some(Source::Image(image)) => hasher
+            .text("from", path)
+            .content("image", contents.image(image)?),
+        Some(Source::Scratch) => hasher.text("from", path).text("empty", ""),
     })
 }
 
-fn copy_key<C: Contents>(chain: Key, copy: &Copy, salt: &Salt, contents: &C, done: &Keys) -> Result<Key, C::Error> {
-    let mut hasher = if copy.link { salted("link", salt) } else { Hasher::new("copy").key("chain", chain) };
+/// Adds the kind of a mount and who may do what with it, which a command may see.
+fn mount_rights(mut hasher: Hasher, mount: &Mount) -> Hasher {
+    hasher = hasher
+        .text("mount", mount.kind.name())
+        .number("read only", u64::from(mount.read_only));
+    let ids = [("mode", mount.mode), ("uid", mount.uid), ("gid", mount.gid)];
+    for (tag, number) in ids
+        .into_iter()
+        .filter_map(|(tag, number)| Some((tag, number?)))
+    {
+        hasher = hasher.number(tag, u64::from(number));
+    }
+    if let Some(size) = mount.size {
+        hasher = hasher.number("size", size.cast_unsigned());
+    }
+    match (mount.kind, &mount.id) {
+        (MountKind::Secret | MountKind::Ssh, Some(id)) => hasher.text("id", id),
+        _ => hasher,
+    }
+}
+
+fn copy_key<C: Contents>(
+    chain: Key,
+    copy: &Copy,
+    salt: &Salt,
+    contents: &C,
+    done: &Keys,
+) -> Result<Key, C::Error> {
+    let mut hasher = if copy.link {
+        salted("link", salt)
+    } else {
+        Hasher::new("copy").key("chain", chain)
+    };
     hasher = hasher
         .text("destination", &copy.destination)
         .number("parents", u64::from(copy.parents))
@@ -246,12 +319,18 @@ fn copy_key<C: Contents>(chain: Key, copy: &Copy, salt: &Salt, contents: &C, don
         hasher = hasher.list("exclude", words);
     }
     for document in &copy.documents {
-        hasher = hasher.text("document", &document.name).bytes("content", &document.content);
+        hasher = hasher
+            .text("document", &document.name)
+            .bytes("content", &document.content);
     }
     Ok(match &copy.from {
         Source::Context | Source::Named(_) => hasher.content("sources", contents.copied(copy)?),
-        Source::Stage(stage) => hasher.list("paths", &copy.sources).key("stage", end_of(done, *stage)),
-        Source::Image(image) => hasher.list("paths", &copy.sources).content("image", contents.image(image)?),
+        Source::Stage(stage) => hasher
+            .list("paths", &copy.sources)
+            .key("stage", end_of(done, *stage)),
+        Source::Image(image) => hasher
+            .list("paths", &copy.sources)
+            .content("image", contents.image(image)?),
         Source::Scratch => hasher.list("paths", &copy.sources),
     }
     .finish())
@@ -283,7 +362,9 @@ struct Hasher(Sha256);
 impl Hasher {
     fn new(operation: &str) -> Self {
         // The version: raised when the meaning of any field changes, so that old records miss.
-        Self(Sha256::new()).text("yadokari key", "1").text("operation", operation)
+        Self(Sha256::new())
+            .text("yadokari key", "1")
+            .text("operation", operation)
     }
 
     fn bytes(mut self, tag: &str, bytes: &[u8]) -> Self {

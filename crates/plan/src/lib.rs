@@ -24,7 +24,8 @@ mod stage;
 pub use error::{PlanError, PlanErrorKind};
 pub use key::{ContentKey, Contents, Key, Keys, Salt, keys};
 pub use model::{
-    Base, BaseImage, Chmod, Copy, DEFAULT_PATH, Document, HistoryRow, ImageKey, ImageSource, NamedContext, Operation, Plan,
-    Remote, Request, ResolvedImage, Run, RunMount, RunNetwork, Source, Stage, StageId, Step, Unpack, Workdir,
+    Base, BaseImage, Chmod, Copy, DEFAULT_PATH, Document, HistoryRow, ImageKey, ImageSource,
+    NamedContext, Operation, Plan, Remote, Request, ResolvedImage, Run, RunMount, RunNetwork,
+    Source, Stage, StageId, Step, Unpack, Workdir,
 };
 pub use planner::{ImageRequest, Images, Progress, plan};

@@ -8,7 +8,12 @@ use crate::outline::GlobalScopes;
 use crate::scope::Scope;
 
 /// Notes references to variables that nothing defines.
-pub(crate) fn undefined<T>(warnings: &mut Vec<Warning>, at: &Located<T>, scope: &Scope, names: &[String]) {
+pub(crate) fn undefined<T>(
+    warnings: &mut Vec<Warning>,
+    at: &Located<T>,
+    scope: &Scope,
+    names: &[String],
+) {
     for name in names.iter().filter(|name| !scope.knows(name)) {
         let suggestion = suggest::nearest(name, scope.names());
         warnings.extend(at.warn(Lint::undefined_var(name, suggestion)));
@@ -16,7 +21,12 @@ pub(crate) fn undefined<T>(warnings: &mut Vec<Warning>, at: &Located<T>, scope: 
 }
 
 /// Notes names of variables that look like secrets.
-pub(crate) fn secret_name<T>(warnings: &mut Vec<Warning>, at: &Located<T>, instruction: &str, name: &str) {
+pub(crate) fn secret_name<T>(
+    warnings: &mut Vec<Warning>,
+    at: &Located<T>,
+    instruction: &str,
+    name: &str,
+) {
     if predicate::looks_secret(name) {
         warnings.extend(at.warn(Lint::secrets_used_in_arg_or_env(instruction, name)));
     }
@@ -37,7 +47,9 @@ pub(crate) fn from_arguments(
     let default = globals.defaults.expand(escape, &stage.base);
     let is_usable = default.is_ok_and(|word| {
         let word = word.value;
-        word == "scratch" || !undefined.is_empty() || (!word.is_empty() && Reference::parse(&word).is_ok())
+        word == "scratch"
+            || !undefined.is_empty()
+            || (!word.is_empty() && Reference::parse(&word).is_ok())
     });
     if !is_usable && stage.base.contains('$') {
         warnings.extend(stage.warn(Lint::invalid_default_arg_in_from(&stage.base)));
@@ -56,7 +68,12 @@ pub(crate) fn from_platform(
     if predicate::repeats_target_platform(expanded, &target.to_string()) {
         warnings.extend(stage.warn(Lint::redundant_target_platform(raw)));
     }
-    if predicate::has_unexplained_platform(expanded, stage.name.as_deref(), &found.os, &found.architecture) {
+    if predicate::has_unexplained_platform(
+        expanded,
+        stage.name.as_deref(),
+        &found.os,
+        &found.architecture,
+    ) {
         warnings.extend(stage.warn(Lint::from_platform_flag_const_disallowed(raw)));
     }
 }
@@ -69,9 +86,12 @@ pub(crate) fn base_platform(
     found: &Platform,
     expected: &Platform,
 ) {
-    let same = found.os == expected.os && found.architecture == expected.architecture && found.variant == expected.variant;
+    let same = found.os == expected.os
+        && found.architecture == expected.architecture
+        && found.variant == expected.variant;
     if !same {
-        let lint = Lint::invalid_base_image_platform(word, &found.to_string(), &expected.to_string());
+        let lint =
+            Lint::invalid_base_image_platform(word, &found.to_string(), &expected.to_string());
         warnings.extend(stage.warn(lint));
     }
 }

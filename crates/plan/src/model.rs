@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use yadokari_dockerfile::lint::Warning;
-use yadokari_dockerfile::value::mode::Mode;
 use yadokari_dockerfile::Span;
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::instruction::Mount;
+use yadokari_dockerfile::lint::Warning;
+use yadokari_dockerfile::value::mode::Mode;
 use yadokari_image::{ContainerConfig, Digest, ImageConfig, Platform, Reference};
 
 /// Index of a stage in the Dockerfile, counted from 0 over all FROM lines.
@@ -217,6 +217,10 @@ pub struct RunMount {
 
 /// A tree that files are taken from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, at most one for each copy and mount"
+)]
 pub enum Source {
     /// The build context.
     Context,
@@ -357,5 +361,8 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// The rest (`Hostname`, `Image`, `docker_version`, keys nobody knows) described the base's own
 /// making and is dropped, as the reference does.
 pub(crate) fn inherited(config: &ContainerConfig) -> ContainerConfig {
-    ContainerConfig { other: Default::default(), ..config.clone() }
+    ContainerConfig {
+        other: Default::default(),
+        ..config.clone()
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use yadokari_dockerfile::{self as dockerfile, Dockerfile, Instruction, Located, Span, lint::Warning, suggest};
+use yadokari_dockerfile::{
+    self as dockerfile, Dockerfile, Instruction, Located, Span, lint::Warning, suggest,
+};
 use yadokari_image::{Platform, Reference};
 
 use crate::error::{At as _, PlanError, PlanErrorKind};
@@ -35,6 +37,10 @@ pub(crate) struct OutlineStage<'a> {
 
 /// What a FROM means.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each stage, and most are images"
+)]
 pub(crate) enum OutlineBase {
     Scratch,
     Stage(StageId),
@@ -45,7 +51,10 @@ pub(crate) enum OutlineBase {
 impl<'a> Outline<'a> {
     /// Resolves the global scope, all FROM lines and the targets.
     pub(crate) fn new(dockerfile: &'a Dockerfile, request: &'a Request) -> Result<Self, PlanError> {
-        let platform = request.platform.clone().unwrap_or_else(|| request.host.clone());
+        let platform = request
+            .platform
+            .clone()
+            .unwrap_or_else(|| request.host.clone());
         let target_name = target_stage_name(dockerfile, request);
         let globals = GlobalScopes::evaluate(dockerfile, request, &platform, &target_name)?;
         let mut outline = Self {
@@ -67,52 +76,106 @@ impl<'a> Outline<'a> {
         Ok(outline)
     }
 
-    fn resolve(&mut self, stage: &'a dockerfile::Stage, globals: &GlobalScopes) -> Result<OutlineStage<'a>, PlanError> {
+    fn resolve(
+        &mut self,
+        stage: &'a dockerfile::Stage,
+        globals: &GlobalScopes,
+    ) -> Result<OutlineStage<'a>, PlanError> {
         let platform = self.stage_platform(stage, globals)?;
         if let Some(name) = &stage.name
             && let Some(context) = self.request.named.get(name)
         {
             let base = match named(name, context, &platform).at(stage.span)? {
-                Source::Image(key) => OutlineBase::Image { key, word: name.clone() },
+                Source::Image(key) => OutlineBase::Image {
+                    key,
+                    word: name.clone(),
+                },
                 _ => OutlineBase::Context(name.clone()),
             };
-            return Ok(OutlineStage { stage, base, platform, replaced: true });
+            return Ok(OutlineStage {
+                stage,
+                base,
+                platform,
+                replaced: true,
+            });
         }
         let escape = self.dockerfile.escape;
         let expanded = globals.given.expand(escape, &stage.base).at(stage.span)?;
-        lint::from_arguments(&mut self.warnings, stage, globals, escape, &expanded.undefined);
+        lint::from_arguments(
+            &mut self.warnings,
+            stage,
+            globals,
+            escape,
+            &expanded.undefined,
+        );
         let word = expanded.value;
         if word.is_empty() {
             return Err(PlanErrorKind::BlankBase(stage.base.clone()).at(stage.span));
         }
         let base = self.base(stage, &word, &platform)?;
-        Ok(OutlineStage { stage, base, platform, replaced: false })
+        Ok(OutlineStage {
+            stage,
+            base,
+            platform,
+            replaced: false,
+        })
     }
 
-    fn stage_platform(&mut self, stage: &dockerfile::Stage, globals: &GlobalScopes) -> Result<Platform, PlanError> {
-        let Some(raw) = &stage.platform else { return Ok(self.platform.clone()) };
-        let expanded = globals.given.expand(self.dockerfile.escape, raw).at(stage.span)?;
+    fn stage_platform(
+        &mut self,
+        stage: &dockerfile::Stage,
+        globals: &GlobalScopes,
+    ) -> Result<Platform, PlanError> {
+        let Some(raw) = &stage.platform else {
+            return Ok(self.platform.clone());
+        };
+        let expanded = globals
+            .given
+            .expand(self.dockerfile.escape, raw)
+            .at(stage.span)?;
         if expanded.value.is_empty() {
             return Err(PlanErrorKind::EmptyPlatform(raw.clone()).at(stage.span));
         }
         let platform = Platform::parse(&expanded.value).map_err(|error| {
-            PlanErrorKind::BadPlatform { platform: expanded.value.clone(), reason: error.to_string() }.at(stage.span)
+            PlanErrorKind::BadPlatform {
+                platform: expanded.value.clone(),
+                reason: error.to_string(),
+            }
+            .at(stage.span)
         })?;
-        lint::from_platform(&mut self.warnings, stage, raw, &expanded, &platform, &self.platform);
+        lint::from_platform(
+            &mut self.warnings,
+            stage,
+            raw,
+            &expanded,
+            &platform,
+            &self.platform,
+        );
         Ok(platform)
     }
 
     /// What a FROM's word means: `scratch`, an earlier stage, a named context, or an image.
-    fn base(&self, stage: &dockerfile::Stage, word: &str, platform: &Platform) -> Result<OutlineBase, PlanError> {
+    fn base(
+        &self,
+        stage: &dockerfile::Stage,
+        word: &str,
+        platform: &Platform,
+    ) -> Result<OutlineBase, PlanError> {
         if word == "scratch" {
             return Ok(OutlineBase::Scratch);
         }
-        let earlier = self.stages.iter().rposition(|known| known.stage.name.as_deref() == Some(word));
+        let earlier = self
+            .stages
+            .iter()
+            .rposition(|known| known.stage.name.as_deref() == Some(word));
         if let Some(index) = earlier {
             return Ok(OutlineBase::Stage(StageId(index)));
         }
         match self.external(word, platform) {
-            Ok(Source::Image(key)) => Ok(OutlineBase::Image { key, word: word.to_owned() }),
+            Ok(Source::Image(key)) => Ok(OutlineBase::Image {
+                key,
+                word: word.to_owned(),
+            }),
             Ok(Source::Named(name)) => Ok(OutlineBase::Context(name)),
             Ok(_) => Ok(OutlineBase::Scratch),
             Err(kind) => Err(kind.at(stage.span)),
@@ -120,7 +183,11 @@ impl<'a> Outline<'a> {
     }
 
     /// What a name means that is no stage: a named context, `scratch` or an image.
-    pub(crate) fn external(&self, word: &str, platform: &Platform) -> Result<Source, PlanErrorKind> {
+    pub(crate) fn external(
+        &self,
+        word: &str,
+        platform: &Platform,
+    ) -> Result<Source, PlanErrorKind> {
         if word == "scratch" {
             return Ok(Source::Scratch);
         }
@@ -128,14 +195,20 @@ impl<'a> Outline<'a> {
             return named(word, context, platform);
         }
         let reference = Reference::parse(word)
-            .map_err(|source| PlanErrorKind::BadReference { name: word.to_owned(), source })?
+            .map_err(|source| PlanErrorKind::BadReference {
+                name: word.to_owned(),
+                source: Box::new(source),
+            })?
             .with_default_tag();
         let familiar = reference.familiar();
         let short = familiar.strip_suffix(":latest").unwrap_or(&familiar);
         if let Some(context) = self.request.named.get(short) {
             return named(short, context, platform);
         }
-        Ok(Source::Image(ImageKey { source: ImageSource::Registry(reference), platform: platform.clone() }))
+        Ok(Source::Image(ImageKey {
+            source: ImageSource::Registry(reference),
+            platform: platform.clone(),
+        }))
     }
 
     /// What `COPY --from=word` in a stage means. The word is a number, a stage's name in any case, or external.
@@ -162,7 +235,11 @@ impl<'a> Outline<'a> {
 
     fn named_source(&self, word: &str) -> Result<Source, PlanErrorKind> {
         let folded = word.to_lowercase();
-        let last = self.dockerfile.stages.iter().rposition(|stage| stage.name.as_deref() == Some(folded.as_str()));
+        let last = self
+            .dockerfile
+            .stages
+            .iter()
+            .rposition(|stage| stage.name.as_deref() == Some(folded.as_str()));
         match last {
             Some(index) => Ok(Source::Stage(StageId(index))),
             None => self.external(word, &self.platform),
@@ -173,22 +250,43 @@ impl<'a> Outline<'a> {
         if self.request.targets.is_empty() {
             return Ok(vec![StageId(self.stages.len() - 1)]);
         }
-        self.request.targets.iter().map(|name| self.find_target(name)).collect()
+        self.request
+            .targets
+            .iter()
+            .map(|name| self.find_target(name))
+            .collect()
     }
 
     fn find_target(&self, name: &str) -> Result<StageId, PlanError> {
         let folded = name.to_lowercase();
-        let names = || self.dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
-        let found = self.dockerfile.stages.iter().rposition(|stage| stage.name.as_deref() == Some(folded.as_str()));
+        let names = || {
+            self.dockerfile
+                .stages
+                .iter()
+                .filter_map(|stage| stage.name.as_deref())
+        };
+        let found = self
+            .dockerfile
+            .stages
+            .iter()
+            .rposition(|stage| stage.name.as_deref() == Some(folded.as_str()));
         found.map(StageId).ok_or_else(|| {
             let suggestion = suggest::nearest(&folded, names()).map(str::to_owned);
-            PlanErrorKind::TargetUnknown { name: name.to_owned(), suggestion }.nowhere()
+            PlanErrorKind::TargetUnknown {
+                name: name.to_owned(),
+                suggestion,
+            }
+            .nowhere()
         })
     }
 
     /// The name of a stage as people see it.
     pub(crate) fn name_of(&self, id: StageId) -> String {
-        let named = self.dockerfile.stages.get(id.0).and_then(|stage| stage.name.clone());
+        let named = self
+            .dockerfile
+            .stages
+            .get(id.0)
+            .and_then(|stage| stage.name.clone());
         named.unwrap_or_else(|| format!("stage-{}", id.0))
     }
 }
@@ -196,12 +294,14 @@ impl<'a> Outline<'a> {
 fn named(name: &str, context: &NamedContext, platform: &Platform) -> Result<Source, PlanErrorKind> {
     match context {
         NamedContext::Files => Ok(Source::Named(name.to_owned())),
-        NamedContext::Image(source) => {
-            Ok(Source::Image(ImageKey { source: source.clone(), platform: platform.clone() }))
-        }
-        NamedContext::Unknown(value) => {
-            Err(PlanErrorKind::BadContext { name: name.to_owned(), value: value.clone() })
-        }
+        NamedContext::Image(source) => Ok(Source::Image(ImageKey {
+            source: source.clone(),
+            platform: platform.clone(),
+        })),
+        NamedContext::Unknown(value) => Err(PlanErrorKind::BadContext {
+            name: name.to_owned(),
+            value: value.clone(),
+        }),
     }
 }
 
@@ -212,12 +312,26 @@ fn stage_number(word: &str) -> Option<Result<usize, ()>> {
         return None;
     }
     let negative = word.starts_with('-') && digits.bytes().any(|byte| byte != b'0');
-    Some(if negative { Err(()) } else { digits.parse().map_err(|_| ()) })
+    Some(if negative {
+        Err(())
+    } else {
+        digits.parse().map_err(|_| ())
+    })
 }
 
 fn target_stage_name(dockerfile: &Dockerfile, request: &Request) -> String {
-    let last = || dockerfile.stages.last().and_then(|stage| stage.name.clone());
-    request.targets.first().cloned().or_else(last).unwrap_or_else(|| "default".to_owned())
+    let last = || {
+        dockerfile
+            .stages
+            .last()
+            .and_then(|stage| stage.name.clone())
+    };
+    request
+        .targets
+        .first()
+        .cloned()
+        .or_else(last)
+        .unwrap_or_else(|| "default".to_owned())
 }
 
 /// The global scope as the build has it, and as it would be without build arguments.
@@ -229,9 +343,18 @@ pub(crate) struct GlobalScopes {
 }
 
 impl GlobalScopes {
-    fn evaluate(dockerfile: &Dockerfile, request: &Request, platform: &Platform, target: &str) -> Result<Self, PlanError> {
+    fn evaluate(
+        dockerfile: &Dockerfile,
+        request: &Request,
+        platform: &Platform,
+        target: &str,
+    ) -> Result<Self, PlanError> {
         let arguments = build_args(&request.build_args);
-        let mut scopes = Self { given: Scope::default(), defaults: Scope::default(), warnings: Vec::new() };
+        let mut scopes = Self {
+            given: Scope::default(),
+            defaults: Scope::default(),
+            warnings: Vec::new(),
+        };
         for (name, value) in predefined(&request.host, platform, target) {
             scopes.defaults.set(&name, &value);
             let value = arguments.get(name.as_str()).copied().unwrap_or(&value);
@@ -263,7 +386,12 @@ impl GlobalScopes {
                 (Some(value), _) => Some((*value).to_owned()),
                 (None, Some(default)) => {
                     let expanded = self.given.expand(escape, default).at(argument.span)?;
-                    lint::undefined(&mut self.warnings, argument, &self.given, &expanded.undefined);
+                    lint::undefined(
+                        &mut self.warnings,
+                        argument,
+                        &self.given,
+                        &expanded.undefined,
+                    );
                     Some(expanded.value)
                 }
                 (None, None) => self.given.get(name).map(str::to_owned),
@@ -279,7 +407,12 @@ impl GlobalScopes {
 pub(crate) fn from_words(instruction: &Instruction) -> Vec<FromWord<'_>> {
     match instruction {
         Instruction::Copy(copy) => copy.from.iter().map(|word| FromWord::Copy(word)).collect(),
-        Instruction::Run(run) => run.mounts.iter().filter_map(|mount| mount.from()).map(FromWord::Mount).collect(),
+        Instruction::Run(run) => run
+            .mounts
+            .iter()
+            .filter_map(|mount| mount.from())
+            .map(FromWord::Mount)
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -17,7 +17,11 @@ pub(crate) fn clean(path: &str) -> String {
 
 /// Joins a path onto a directory unless it is absolute, and cleans the result.
 pub(crate) fn join(directory: &str, path: &str) -> String {
-    if path.starts_with('/') { clean(path) } else { clean(&format!("{directory}/{path}")) }
+    if path.starts_with('/') {
+        clean(path)
+    } else {
+        clean(&format!("{directory}/{path}"))
+    }
 }
 
 /// The absolute destination of a copy; that it names a directory shows in a trailing slash.

@@ -9,7 +9,9 @@ use yadokari_image::Platform;
 use crate::error::{PlanError, PlanErrorKind};
 use crate::graph::stage_sources;
 use crate::lint;
-use crate::model::{Base, BaseImage, ImageKey, Plan, Request, ResolvedImage, Source, Stage, StageId};
+use crate::model::{
+    Base, BaseImage, ImageKey, Plan, Request, ResolvedImage, Source, Stage, StageId,
+};
 use crate::outline::{Outline, OutlineBase, from_words};
 use crate::stage::{Evaluation, State, one_line};
 
@@ -44,19 +46,32 @@ pub struct ImageRequest {
 /// # Errors
 ///
 /// If a reachable stage cannot be evaluated.
-pub fn plan(dockerfile: &Dockerfile, request: &Request, images: &Images) -> Result<Progress, PlanError> {
+pub fn plan(
+    dockerfile: &Dockerfile,
+    request: &Request,
+    images: &Images,
+) -> Result<Progress, PlanError> {
     let epoch = epoch(dockerfile, request)?;
     let outline = Outline::new(dockerfile, request)?;
     let reached = Reach::from_targets(&outline, images)?;
     if !reached.missing.is_empty() {
         return Ok(Progress::NeedsImages(reached.missing));
     }
-    let mut planner = Planner { outline: &outline, images, states: HashMap::new(), stages: Vec::new(), warnings: Vec::new() };
+    let mut planner = Planner {
+        outline: &outline,
+        images,
+        states: HashMap::new(),
+        stages: Vec::new(),
+        warnings: Vec::new(),
+    };
     planner.warnings.extend(outline.warnings.iter().cloned());
     for id in &reached.stages {
         planner.evaluate(*id, &reached)?;
     }
-    let (target, also) = outline.targets.split_first().expect("there is always a target");
+    let (target, also) = outline
+        .targets
+        .split_first()
+        .expect("there is always a target");
     Ok(Progress::Ready(Box::new(Plan {
         target: *target,
         also: also.to_vec(),
@@ -124,7 +139,12 @@ impl Reach {
         Ok(())
     }
 
-    fn ask_sources(&mut self, outline: &Outline<'_>, images: &Images, instruction: &Located<Instruction>) {
+    fn ask_sources(
+        &mut self,
+        outline: &Outline<'_>,
+        images: &Images,
+        instruction: &Located<Instruction>,
+    ) {
         for word in from_words(&instruction.value) {
             if let Ok(Source::Image(key)) = word.source(outline)
                 && !images.contains_key(&key)
@@ -136,7 +156,11 @@ impl Reach {
 
     fn ask(&mut self, key: &ImageKey, word: &str, span: Option<Span>) {
         if !self.missing.iter().any(|known| known.key == *key) {
-            self.missing.push(ImageRequest { key: key.clone(), word: word.to_owned(), span });
+            self.missing.push(ImageRequest {
+                key: key.clone(),
+                word: word.to_owned(),
+                span,
+            });
         }
     }
 }
@@ -162,7 +186,7 @@ fn parse_triggers(texts: &[String], from: Span) -> Result<Vec<Located<Instructio
             located.span = from;
             Ok(located)
         }
-        Err(error) => Err(PlanErrorKind::Trigger(error).at(from)),
+        Err(error) => Err(PlanErrorKind::Trigger(Box::new(error)).at(from)),
     };
     texts.iter().map(parse).collect()
 }
@@ -187,12 +211,17 @@ impl Planner<'_> {
             for instruction in triggers.chain(&stage.stage.instructions) {
                 evaluation.instruction(instruction)?;
             }
-            evaluation.warnings.extend(predicate::overridden(&stage.stage.instructions));
+            evaluation
+                .warnings
+                .extend(predicate::overridden(&stage.stage.instructions));
         }
         let mut config = evaluation.state.config.clone();
         if self.outline.targets.contains(&id) {
             let labels = self.outline.request.labels.iter();
-            config.config.labels.extend(labels.map(|(name, value)| (name.clone(), value.clone())));
+            config
+                .config
+                .labels
+                .extend(labels.map(|(name, value)| (name.clone(), value.clone())));
         }
         self.warnings.append(&mut evaluation.warnings);
         self.states.insert(id, evaluation.state);
@@ -225,16 +254,30 @@ impl Planner<'_> {
             OutlineBase::Image { key, word } => {
                 let image = self.images.get(key).expect("missing images were asked for");
                 self.note_platform(stage.stage, word, image, &stage.platform);
-                let base = BaseImage { key: key.clone(), word: word.clone(), manifest: image.manifest, config: image.config_digest };
+                let base = BaseImage {
+                    key: key.clone(),
+                    word: word.clone(),
+                    manifest: image.manifest,
+                    config: image.config_digest,
+                };
                 let asked = self.outline.request.platform.as_ref();
                 (Base::Image(Box::new(base)), State::image(image, asked))
             }
         })
     }
 
-    fn note_platform(&mut self, stage: &yadokari_dockerfile::Stage, word: &str, image: &ResolvedImage, expected: &Platform) {
+    fn note_platform(
+        &mut self,
+        stage: &yadokari_dockerfile::Stage,
+        word: &str,
+        image: &ResolvedImage,
+        expected: &Platform,
+    ) {
         let config = &image.config;
-        let found = Platform { variant: config.variant.clone(), ..Platform::new(&config.os, &config.architecture) };
+        let found = Platform {
+            variant: config.variant.clone(),
+            ..Platform::new(&config.os, &config.architecture)
+        };
         lint::base_platform(&mut self.warnings, stage, word, &found, expected);
     }
 }
@@ -242,13 +285,27 @@ impl Planner<'_> {
 /// The epoch that the build arguments, or the lines before the first FROM, set.
 fn epoch(dockerfile: &Dockerfile, request: &Request) -> Result<Option<i64>, PlanError> {
     const NAME: &str = "SOURCE_DATE_EPOCH";
-    let given = request.build_args.iter().rev().find(|(name, _)| name == NAME).map(|(_, value)| value.clone());
+    let given = request
+        .build_args
+        .iter()
+        .rev()
+        .find(|(name, _)| name == NAME)
+        .map(|(_, value)| value.clone());
     let declared = || {
-        let declarations = dockerfile.global_args.iter().flat_map(|arg| &arg.value.declarations);
-        declarations.rev().find(|declaration| declaration.name == NAME).and_then(|found| found.default.clone())
+        let declarations = dockerfile
+            .global_args
+            .iter()
+            .flat_map(|arg| &arg.value.declarations);
+        declarations
+            .rev()
+            .find(|declaration| declaration.name == NAME)
+            .and_then(|found| found.default.clone())
     };
     match given.or_else(declared).as_deref() {
         None | Some("") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| PlanErrorKind::Epoch(text.to_owned()).nowhere()),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| PlanErrorKind::Epoch(text.to_owned()).nowhere()),
     }
 }

@@ -18,20 +18,34 @@ impl SourceKind {
         if lower.starts_with("git://") || lower.starts_with("ssh://") || is_scp_like(word) {
             return Self::Git;
         }
-        let Some(rest) = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://")) else {
+        let Some(rest) = lower
+            .strip_prefix("http://")
+            .or_else(|| lower.strip_prefix("https://"))
+        else {
             return Self::Local;
         };
         let path = rest.split(['?', '#']).next().unwrap_or_default();
-        if path.contains('/') && path.ends_with(".git") { Self::Git } else { Self::Http }
+        if path.contains('/') && path.ends_with(".git") {
+            Self::Git
+        } else {
+            Self::Http
+        }
     }
 }
 
 /// `user@host:path`, as scp and git take it.
 fn is_scp_like(word: &str) -> bool {
-    let Some((user, rest)) = word.split_once('@') else { return false };
-    let Some((host, path)) = rest.split_once(':') else { return false };
+    let Some((user, rest)) = word.split_once('@') else {
+        return false;
+    };
+    let Some((host, path)) = rest.split_once(':') else {
+        return false;
+    };
     let plain = |text: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
     };
     plain(user) && plain(host) && !path.is_empty()
 }

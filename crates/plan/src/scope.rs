@@ -16,8 +16,10 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// Starts with an environment in which the first of two equal names counts.
-    pub(crate) fn with_environment<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Starts with an environment in which the last of two equal names counts.
+    pub(crate) fn with_environment<'a>(
+        entries: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
         let mut scope = Self::default();
         for (name, value) in entries {
             scope.set(name, value);
@@ -59,7 +61,10 @@ impl Scope {
 
     /// Names of all variables, for suggestions.
     pub(crate) fn names(&self) -> Vec<&str> {
-        self.variables.iter().map(|(name, _)| name.as_str()).collect()
+        self.variables
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 
     /// Whether a reference to this name deserves no warning.
@@ -87,7 +92,11 @@ impl Scope {
     }
 
     /// Expands a word and splits the result at blanks.
-    pub(crate) fn expand_words(&self, escape: char, word: &str) -> Result<Vec<String>, ExpandError> {
+    pub(crate) fn expand_words(
+        &self,
+        escape: char,
+        word: &str,
+    ) -> Result<Vec<String>, ExpandError> {
         let lookup = |name: &str| self.get(name).map(str::to_owned);
         Expander::new(escape, &lookup).expand_words(word)
     }
@@ -101,7 +110,10 @@ impl Scope {
 
 /// Arguments given with the build, by name; the last of equal names counts.
 pub(crate) fn build_args(given: &[(String, String)]) -> BTreeMap<&str, &str> {
-    given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    given
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 /// The arguments every build has in its global scope.
@@ -132,7 +144,11 @@ mod tests {
     fn a_variable_that_is_set_again_moves_to_the_end() {
         let mut scope = Scope::with_environment([("PATH", "/bin"), ("A", "1"), ("B", "2")]);
         scope.set("A", "3");
-        let names: Vec<_> = scope.variables().iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<_> = scope
+            .variables()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert_eq!(names, ["PATH", "B", "A"]);
     }
 

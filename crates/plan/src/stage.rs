@@ -34,7 +34,10 @@ impl State {
             architecture: platform.architecture.clone(),
             variant: platform.variant.clone(),
             os_version: platform.os_version.clone(),
-            config: ContainerConfig { working_dir: "/".to_owned(), ..ContainerConfig::default() },
+            config: ContainerConfig {
+                working_dir: "/".to_owned(),
+                ..ContainerConfig::default()
+            },
             ..ImageConfig::default()
         };
         Self::from_config(config, false)
@@ -65,7 +68,11 @@ impl State {
             // The reference enters a relative directory of a base twice; results agree with it to the byte.
             *directory = paths::join(&paths::join("/", directory), directory);
         }
-        let has_layers = base.rootfs.diff_ids.as_ref().is_some_and(|ids| !ids.is_empty());
+        let has_layers = base
+            .rootfs
+            .diff_ids
+            .as_ref()
+            .is_some_and(|ids| !ids.is_empty());
         Self::from_config(config, has_layers)
     }
 
@@ -74,8 +81,16 @@ impl State {
         if !env.iter().any(|entry| entry.starts_with("PATH=")) {
             env.push(format!("PATH={DEFAULT_PATH}"));
         }
-        let scope = Scope::with_environment(env.iter().map(|entry| entry.split_once('=').unwrap_or((entry, ""))));
-        Self { config, scope, has_layers, workdir_set: false }
+        let scope = Scope::with_environment(
+            env.iter()
+                .map(|entry| entry.split_once('=').unwrap_or((entry, ""))),
+        );
+        Self {
+            config,
+            scope,
+            has_layers,
+            workdir_set: false,
+        }
     }
 
     /// The state of a stage on top of this one.
@@ -162,14 +177,29 @@ impl<'a> Evaluation<'a> {
     /// Expands a word, noting what is undefined in it.
     fn expand(&mut self, at: &Located<Instruction>, word: &str) -> Result<String, PlanError> {
         use crate::error::At as _;
-        let expanded = self.state.scope.expand(self.outline.dockerfile.escape, word).at(at.span)?;
-        crate::lint::undefined(&mut self.warnings, at, &self.state.scope, &expanded.undefined);
+        let expanded = self
+            .state
+            .scope
+            .expand(self.outline.dockerfile.escape, word)
+            .at(at.span)?;
+        crate::lint::undefined(
+            &mut self.warnings,
+            at,
+            &self.state.scope,
+            &expanded.undefined,
+        );
         Ok(expanded.value)
     }
 
     /// A step that changes the configuration only.
     fn metadata(created_by: String) -> Done {
-        Done { operation: Operation::Metadata, history: Some(HistoryRow { created_by, empty_layer: true }) }
+        Done {
+            operation: Operation::Metadata,
+            history: Some(HistoryRow {
+                created_by,
+                empty_layer: true,
+            }),
+        }
     }
 }
 

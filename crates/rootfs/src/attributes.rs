@@ -15,14 +15,18 @@ use crate::directory::Dir;
 /// Whether an attribute belongs to the image and not to the machine: labels of
 /// security modules and the marks of overlayfs stay out of trees.
 pub(crate) fn belongs(name: &[u8]) -> bool {
-    let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
     let kinds: [&[u8]; 4] = [
         b"user.",
         b"trusted.",
         b"system.posix_acl_",
         b"security.capability",
     ];
-    !overlay && kinds.iter().any(|kind| name.starts_with(kind))
+    !is_overlay_mark(name) && kinds.iter().any(|kind| name.starts_with(kind))
+}
+
+/// Whether overlayfs reads an attribute as a mark of its own.
+fn is_overlay_mark(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
 }
 
 /// The attributes a tree records for `name`.
@@ -36,6 +40,35 @@ pub(crate) fn read(dir: &Dir, name: &[u8]) -> io::Result<Xattrs> {
         Err(Errno::NOENT | Errno::NOTDIR) => read_opened(dir, name),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The names of all attributes there are, whoever they belong to.
+pub(crate) fn names(dir: &Dir, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let path = dir.proc_path(name);
+    let names = match list(|buffer| llistxattr(&path, buffer)) {
+        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        names => names?,
+    };
+    let names = names.split(|byte| *byte == 0);
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
+}
+
+/// One attribute's value, if there is such an attribute.
+pub(crate) fn value(dir: &Dir, name: &[u8], attribute: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let path = dir.proc_path(name);
+    match list(|buffer| lgetxattr(&path, attribute, buffer)) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes one attribute.
+pub(crate) fn remove(dir: &Dir, name: &[u8], attribute: &[u8]) -> io::Result<()> {
+    Ok(lremovexattr(dir.proc_path(name), attribute)?)
 }
 
 /// The way without /proc, which only files and directories have.
@@ -101,6 +134,12 @@ pub(crate) fn write_named(dir: &Dir, name: &[u8], xattrs: &Xattrs) -> io::Result
 fn write(xattrs: &Xattrs, set: impl Fn(&[u8], &[u8]) -> rustix::io::Result<()>) -> io::Result<u64> {
     let mut refused = 0;
     for (name, value) in xattrs.iter() {
+        // On disk it would hide or replace other entries as soon as the root
+        // is the lower directory of an overlay.
+        if is_overlay_mark(name) {
+            refused += 1;
+            continue;
+        }
         match set(name, value) {
             Ok(()) => {}
             Err(Errno::NOSPC | Errno::IO | Errno::ROFS) if !belongs(name) => refused += 1,

@@ -113,6 +113,12 @@ impl Dir {
         Ok(fs::renameat_with(&self.0, name, &to.0, new_name, flags)?)
     }
 
+    /// Moves `name`, no directory, to `new_name` in `to`, in place of what is
+    /// there unless that is a directory.
+    pub(crate) fn rename_over(&self, name: &[u8], to: &Self, new_name: &[u8]) -> io::Result<()> {
+        Ok(fs::renameat(&self.0, name, &to.0, new_name)?)
+    }
+
     /// Removes a name that is not a directory.
     pub(crate) fn unlink(&self, name: &[u8]) -> io::Result<()> {
         Ok(fs::unlinkat(&self.0, name, AtFlags::empty())?)

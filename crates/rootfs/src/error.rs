@@ -88,6 +88,10 @@ pub enum UnpackError {
         /// What it names.
         target: TreePath,
     },
+
+    /// What an overlay wrote cannot be taken over.
+    #[error(transparent)]
+    Overlay(ScanError),
 }
 
 /// Why a directory tree could not be read.
@@ -105,6 +109,17 @@ pub enum ScanError {
         directory: TreePath,
         /// The name, made printable.
         name: String,
+    },
+
+    /// What an overlay wrote refers to data elsewhere.
+    #[error(
+        "{path} has the attribute {mark}: its overlay was mounted with an option that leaves data in the layer below"
+    )]
+    OverlayMark {
+        /// The entry.
+        path: TreePath,
+        /// The attribute's name.
+        mark: String,
     },
 }
 

@@ -42,6 +42,11 @@ impl Found {
         self.kind == FileType::Directory
     }
 
+    /// Whether this is what an overlay has in place of a removed name.
+    pub(crate) fn is_whiteout(&self) -> bool {
+        self.is_device(FileType::CharacterDevice, (0, 0))
+    }
+
     /// Whether the inode has other names, somewhere.
     pub(crate) fn is_linked(&self) -> bool {
         self.stamp.links > 1 && !self.is_directory()

@@ -6,7 +6,8 @@
 //! from one tree to another, [`copy_root`] copies it.
 //!
 //! [`scan`] reads it back: into a [`Snapshot`], whose tree shares with the
-//! previous one whatever did not change. [`walk`] and [`hash_files`] do the
+//! previous one whatever did not change. Where a command ran on an overlay of
+//! the root, [`OverlayUpper`] gives the same tree without reading the rest of it. [`walk`] and [`hash_files`] do the
 //! same for a build context.
 //!
 //! ```
@@ -40,6 +41,7 @@ mod hash;
 mod in_root;
 mod links;
 mod listing;
+mod overlay;
 mod pending;
 mod place;
 mod remove;
@@ -53,6 +55,7 @@ pub use apply::apply;
 pub use clone::copy_root;
 pub use error::{CopyError, DiskError, ScanError, UnpackError};
 pub use hash::hash_files;
+pub use overlay::{OverlayMarks, OverlayUpper};
 pub use place::Shortfalls;
 pub use root::Root;
 pub use scan::{ScanOptions, scan, walk};

@@ -67,6 +67,14 @@ impl Listing {
         self.entries.len()
     }
 
+    /// Whether there is such a name.
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
+        let found = self
+            .entries
+            .binary_search_by(|entry| entry.name(&self.bytes).cmp(name));
+        found.is_ok()
+    }
+
     /// Names with the type the directory itself records, which some
     /// filesystems leave unknown.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], FileType)> {
@@ -87,6 +95,24 @@ const BUFFER_SIZE: usize = 32 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_among_others() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        for name in [&b"c"[..], b"a", b"\xff"] {
+            dir.create(name).unwrap();
+        }
+        let listing = Listing::read(&dir, &mut ListingBuffer::new()).unwrap();
+        for (name, there) in [
+            (&b"a"[..], true),
+            (b"b", false),
+            (b"\xff", true),
+            (b"", false),
+        ] {
+            assert_eq!(listing.contains(name), there, "{name:?}");
+        }
+    }
 
     #[test]
     fn names_come_in_byte_order_whatever_they_hold() {

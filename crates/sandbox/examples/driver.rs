@@ -1,7 +1,8 @@
 //! Runs one command from a JSON spec: the executable that the tests use as caller and as helper.
 //!
 //! `driver run <isolation> <state-dir> <spec.json>`, `driver probe <state-dir>`,
-//! `driver recover <state-dir>`, `driver as-user -- <words of another call>`.
+//! `driver overlay <state-dir>`, `driver recover <state-dir>`,
+//! `driver as-user -- <words of another call>`.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -35,6 +36,12 @@ fn main() -> ExitCode {
         ["run", isolation, state_dir, spec] => run(isolation, state_dir, spec),
         ["probe", state_dir] => {
             say(&format!("{:#?}", probe(&Settings::new(*state_dir))));
+            ExitCode::SUCCESS
+        }
+        ["overlay", state_dir] => {
+            let sandbox = Sandbox::new(Isolation::Namespaces, Settings::new(*state_dir));
+            let answer = format!("{:?}\n", sandbox.overlay());
+            let _ = std::io::stdout().write_all(answer.as_bytes());
             ExitCode::SUCCESS
         }
         ["recover", state_dir] => match recover(state_dir.as_ref()) {

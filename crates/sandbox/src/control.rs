@@ -36,6 +36,8 @@ pub(crate) enum Task {
     Probe {
         isolation: Isolation,
     },
+    /// Answered by an exit code of 0.
+    TryOverlay,
 }
 
 /// What came of it.

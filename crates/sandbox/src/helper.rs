@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use crate::control::{self, Reply, Request, Task};
 use crate::error::{At as _, Fault, RunError};
 use crate::probe::ProbeAnswer;
+use crate::runner::Exit;
 use crate::spec::Isolation;
-use crate::{chroot, kernel, namespaces, rootswap};
+use crate::{chroot, kernel, namespaces, overlay, rootswap};
 
 /// The first argument with which [`crate::Sandbox`] starts the helper.
 pub const HELPER_ARGUMENT: &str = "__run";
@@ -73,6 +74,10 @@ fn answer(request: &Request, leash: &UnixStream) -> Reply {
         }
         Task::Probe { isolation } => match examine(*isolation, request, leash) {
             Ok(answer) => Reply::Probed(answer),
+            Err(error) => Reply::Failed(error),
+        },
+        Task::TryOverlay => match overlay::examine(&request.state_dir) {
+            Ok(()) => Reply::Exited(Exit::exited(0)),
             Err(error) => Reply::Failed(error),
         },
     }

@@ -47,10 +47,10 @@ fn take_identity(spec: &RunSpec) -> Result<(), RunError> {
     }
     change_user(&spec.user).map_err(|fault| RunError::User { uid, gid, fault })?;
     if insecure {
-        capabilities::keep_everything()?
+        capabilities::keep_everything()?;
     } else {
-        capabilities::limit(spec.user.is_root())?
-    };
+        capabilities::limit(spec.user.is_root())?;
+    }
     Ok(())
 }
 

@@ -33,6 +33,7 @@ mod launch;
 mod lookup;
 mod mounts;
 mod namespaces;
+mod overlay;
 mod probe;
 mod process;
 mod reap;
@@ -53,6 +54,7 @@ pub use rootswap::{RecoverError, Recovered, recover};
 pub use runner::{Abilities, Confinement, Exit, Note, Runner, Stream};
 pub use sandbox::{Sandbox, Settings};
 pub use spec::{
-    Isolation, Mount, MountSource, Network, ResolvConf, RunSpec, Security, Ulimit, User,
+    Isolation, Mount, MountSource, Network, Overlay, OverlayMarks, ResolvConf, RunSpec, Security,
+    Ulimit, User,
 };
 pub use userns::{IdMap, UserNamespace, UserNamespaceError, enter_user_namespace};

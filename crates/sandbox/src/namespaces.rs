@@ -22,10 +22,25 @@ use crate::runner::{Exit, Note};
 use crate::spec::{Mount, MountSource, Network, RunSpec, Security};
 use crate::stubs::{self, Stubs};
 use crate::supervise::{self, Ended};
-use crate::{directory, etc, kernel, landlock};
+use crate::{directory, etc, kernel, landlock, overlay};
 
 /// Runs `spec` in namespaces of its own.
+///
+/// An overlay covers the root for this whole process: mount points that the root lacks are made
+/// and removed in it too.
 pub(crate) fn run(spec: &RunSpec, leash: impl AsFd) -> Result<Exit, RunError> {
+    let Some(overlay) = &spec.overlay else {
+        return run_in_root(spec, leash);
+    };
+    let mounted = overlay::mount(&spec.root, overlay)?;
+    let result = run_in_root(spec, leash);
+    let unmounted = mounted.unmount();
+    let exit = result?;
+    unmounted?;
+    Ok(exit)
+}
+
+fn run_in_root(spec: &RunSpec, leash: impl AsFd) -> Result<Exit, RunError> {
     let generated = generated_mounts();
     let layout = Layout::prepare(spec, &generated)?;
     let result = run_prepared(spec, &layout, leash);
@@ -398,10 +413,7 @@ pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer,
         rustix::process::getpid().as_raw_nonzero()
     ));
     let root = scratch.join("root");
-    for directory in ["root", "lower", "upper", "work", "merged"] {
-        let path = scratch.join(directory);
-        fs::create_dir_all(&path).at("make", &path)?;
-    }
+    fs::create_dir_all(&root).at("make", &root)?;
     let result = examine_in(&scratch, &root, leash);
     fs::remove_dir_all(&scratch).at("remove", &scratch)?;
     result
@@ -410,7 +422,7 @@ pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer,
 fn examine_in(scratch: &Path, root: &Path, leash: impl AsFd) -> Result<ProbeAnswer, RunError> {
     // A missing executable is the last thing that can go wrong, after everything else has worked.
     let spec = RunSpec::new(root, ["/probe"]);
-    let overlay = try_overlay(scratch);
+    let overlay = overlay::works(scratch);
     match run(&spec, leash) {
         Err(RunError::Exec { .. }) | Ok(_) => {}
         Err(error) => return Err(error),
@@ -420,38 +432,6 @@ fn examine_in(scratch: &Path, root: &Path, leash: impl AsFd) -> Result<ProbeAnsw
         notes: Vec::new(),
         landlock: landlock::version(),
         overlay,
-    })
-}
-
-/// Mounts an overlay in a child that takes the mount with it.
-fn try_overlay(scratch: &Path) -> bool {
-    let attempt = process::start(|_| {
-        unshare(CloneFlags::CLONE_NEWNS).at("make a mount namespace for", scratch)?;
-        enter_private_mounts(&scratch.join("root"))?;
-        let directory = |name: &str| scratch.join(name).display().to_string();
-        let options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            directory("lower"),
-            directory("upper"),
-            directory("work")
-        );
-        let merged = scratch.join("merged");
-        let plain = mount_plain("overlay", &merged, MountFlags::empty(), &options);
-        if plain.is_err() {
-            mount_plain(
-                "overlay",
-                &merged,
-                MountFlags::empty(),
-                &format!("{options},userxattr"),
-            )?;
-        }
-        fs::write(merged.join("file"), "x").at("write below", &merged)?;
-        kernel::exit_now(0)
-    });
-    attempt.is_ok_and(|started| {
-        let status =
-            rustix::process::waitpid(Some(started.pid), rustix::process::WaitOptions::empty());
-        matches!(status, Ok(Some((_, status))) if status.exit_status() == Some(0))
     })
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::error::RunError;
-use crate::spec::{Isolation, RunSpec};
+use crate::spec::{Isolation, OverlayMarks, RunSpec};
 
 /// Runs commands in one isolation mode.
 pub trait Runner: Send + Sync {
@@ -33,6 +33,23 @@ pub trait Runner: Send + Sync {
 
     /// What this mode can do.
     fn abilities(&self) -> Abilities;
+
+    /// Whether [`RunSpec::overlay`] works with directories in the state directory, and with which marks.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not; [`RunError::Unsupported`] if the isolation mode has no mounts.
+    fn overlay(&self) -> Result<OverlayMarks, RunError> {
+        Err(no_overlay(self.isolation()))
+    }
+}
+
+/// The answer of modes that cannot mount anything.
+pub(crate) fn no_overlay(isolation: Isolation) -> RunError {
+    RunError::Unsupported {
+        what: format!("an overlay in {isolation} isolation"),
+        needs: "namespaces (CAP_SYS_ADMIN or a user namespace)".to_owned(),
+    }
 }
 
 /// Where output came from.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,8 +16,8 @@ use crate::container::ContainerHints;
 use crate::control::{self, Reply, Request, Task};
 use crate::error::{At as _, Fault, RunError};
 use crate::helper::HELPER_ARGUMENT;
-use crate::runner::{Abilities, Confinement, Exit, Runner, Stream};
-use crate::spec::{Isolation, RunSpec};
+use crate::runner::{Abilities, Confinement, Exit, Runner, Stream, no_overlay};
+use crate::spec::{Isolation, OverlayMarks, RunSpec};
 
 /// What every run of a [`Sandbox`] shares.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ impl Settings {
 pub struct Sandbox {
     isolation: Isolation,
     settings: Settings,
+    /// What trying an overlay gave.
+    overlay: OnceLock<Result<OverlayMarks, RunError>>,
 }
 
 impl Sandbox {
@@ -56,6 +59,22 @@ impl Sandbox {
         Self {
             isolation,
             settings,
+            overlay: OnceLock::new(),
+        }
+    }
+
+    fn try_overlay(&self) -> Result<OverlayMarks, RunError> {
+        let answer = converse(
+            &self.settings,
+            Task::TryOverlay,
+            &mut |_, _| {},
+            &Cancel::new(),
+        );
+        match answer? {
+            // The helper is in the user namespace this process is in.
+            Reply::Exited(exit) if exit.success() => Ok(OverlayMarks::here()),
+            Reply::Failed(error) => Err(error),
+            Reply::Exited(_) | Reply::Probed(_) => Err(another_question()),
         }
     }
 
@@ -66,6 +85,9 @@ impl Sandbox {
                 what: format!("--network=none in {} isolation", self.isolation),
                 needs: "namespaces (CAP_SYS_ADMIN or a user namespace)".to_owned(),
             });
+        }
+        if spec.overlay.is_some() && self.isolation != Isolation::Namespaces {
+            return Err(no_overlay(self.isolation));
         }
         for (what, path) in [("root", &spec.root), ("working directory", &spec.cwd)] {
             if !path.is_absolute() {
@@ -101,9 +123,7 @@ impl Runner for Sandbox {
             Reply::Exited(_) if cancel.is_cancelled() => Err(RunError::Cancelled),
             Reply::Exited(exit) => Ok(exit),
             Reply::Failed(error) => Err(error),
-            Reply::Probed(_) => Err(RunError::HelperDied {
-                status: "it answered another question".to_owned(),
-            }),
+            Reply::Probed(_) => Err(another_question()),
         }
     }
 
@@ -113,6 +133,19 @@ impl Runner for Sandbox {
 
     fn abilities(&self) -> Abilities {
         Abilities::of(self.isolation)
+    }
+
+    fn overlay(&self) -> Result<OverlayMarks, RunError> {
+        if self.isolation != Isolation::Namespaces {
+            return Err(no_overlay(self.isolation));
+        }
+        self.overlay.get_or_init(|| self.try_overlay()).clone()
+    }
+}
+
+fn another_question() -> RunError {
+    RunError::HelperDied {
+        status: "it answered another question".to_owned(),
     }
 }
 

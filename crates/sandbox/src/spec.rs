@@ -44,6 +44,9 @@ pub struct RunSpec {
     /// Paths outside the root that the command may not reach where it shares the filesystem with its caller (rootswap).
     #[serde(with = "os_paths")]
     pub hidden: Vec<PathBuf>,
+    /// Where everything the command writes goes instead of into the root; needs namespaces, and
+    /// [`crate::Runner::overlay`] says whether it works and with which marks.
+    pub overlay: Option<Overlay>,
 }
 
 impl RunSpec {
@@ -67,8 +70,35 @@ impl RunSpec {
             shm_size: None,
             resolv_conf: ResolvConf::Inherit,
             hidden: Vec::new(),
+            overlay: None,
         }
     }
+}
+
+/// Directories of an overlay over the root, empty, on one filesystem that is no overlay itself.
+///
+/// Nothing in the upper directory refers to the root afterwards: files are copied up whole and
+/// directories of the root cannot be renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Gets what is written. Its own owner, mode and times are those of `/`.
+    #[serde(with = "os_path")]
+    pub upper: PathBuf,
+    /// Used by the kernel; of no interest afterwards.
+    #[serde(with = "os_path")]
+    pub work: PathBuf,
+    /// How the kernel marks what it writes.
+    pub marks: OverlayMarks,
+}
+
+/// The attributes in which an overlay keeps what it has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverlayMarks {
+    /// `trusted.overlay.*`, for the machine's own root.
+    Trusted,
+    /// `user.overlay.*`, inside a user namespace.
+    User,
 }
 
 /// Numeric identity of a command.
@@ -263,6 +293,11 @@ mod tests {
         let mut spec = RunSpec::new(&odd, [odd.clone()]);
         spec.cwd = PathBuf::from(&odd);
         spec.hidden = vec![PathBuf::from(&odd)];
+        spec.overlay = Some(Overlay {
+            upper: PathBuf::from(&odd),
+            work: PathBuf::from(&odd),
+            marks: OverlayMarks::User,
+        });
         spec.env = vec![(odd.clone(), odd.clone())];
         spec.mounts = vec![Mount {
             target: PathBuf::from(&odd),

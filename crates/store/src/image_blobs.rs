@@ -161,7 +161,10 @@ impl ImageBlobs {
         if config.os.is_empty() || config.architecture.is_empty() {
             return None;
         }
-        Some(Platform { variant: config.variant, ..Platform::new(config.os, config.architecture) })
+        Some(Platform {
+            variant: config.variant,
+            ..Platform::new(config.os, config.architecture)
+        })
     }
 }
 

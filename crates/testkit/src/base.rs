@@ -49,7 +49,7 @@ pub fn busybox() -> Result<Layout> {
 pub fn debian() -> Result<Layout> {
     let directory = cache::once("debian", |path| {
         let archive = tempfile::NamedTempFile::new()?;
-        debian::bootstrap(archive.path(), &[])?;
+        debian::bootstrap(archive.path())?;
         write(
             path,
             &mut std::fs::File::open(archive.path())?,
@@ -58,17 +58,6 @@ pub fn debian() -> Result<Layout> {
         )
     })?;
     Layout::open(&directory)
-}
-
-/// A Debian root as a tar archive with some more packages, kept as `name`.
-///
-/// # Errors
-///
-/// As [`debian`].
-pub fn debian_archive_with(name: &str, packages: &[&str]) -> Result<std::path::PathBuf> {
-    cache::once(&format!("{name}.tar"), |path| {
-        debian::bootstrap(path, packages)
-    })
 }
 
 /// Writes a layout with one image of one layer.

@@ -8,7 +8,7 @@ mod container;
 mod known;
 mod tally;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -61,8 +61,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     push_bases(&registry)?;
     let tally = match options.place {
         Place::Machine => {
-            let mut command = suite(&folder(), &executor, &registry, options);
-            tally_of(command.args(["-j", &options.jobs.to_string()]))?
+            let line = build_line(&executor.to_string_lossy(), &registry.address());
+            tally_of(suite(&line, options).args(["-j", &options.jobs.to_string()]))?
         }
         Place::Container => container::run(&executor, &registry, options)?,
     };
@@ -85,26 +85,22 @@ fn push_bases(registry: &Registry) -> Result<()> {
 }
 
 /// The suite's own runner with our command line in it.
-fn suite(folder: &Path, executor: &Path, registry: &Registry, options: &Options) -> Command {
+fn suite(line: &str, options: &Options) -> Command {
     let mut command = Command::new("python3");
     command
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .arg(folder.join("run.py"));
-    command
-        .arg("--cmd")
-        .arg(build_line(executor, &registry.address()))
-        .args(["--only", &options.only]);
+        .arg(folder().join("run.py"));
+    command.args(["--cmd", line, "--only", &options.only]);
     if let Some(out) = &options.out {
         command.arg("--out").arg(out);
     }
     command
 }
 
-fn build_line(executor: &Path, mirror: &str) -> String {
+fn build_line(executor: &str, mirror: &str) -> String {
     format!(
-        "{} build {{flags}} {{check}} -f {{dockerfile}} --registry-mirror {mirror} \
-         --output type=oci,tar=false,dest={{layout}}{{output}} {{context}}",
-        executor.display()
+        "{executor} build {{flags}} {{check}} -f {{dockerfile}} --registry-mirror {mirror} \
+         --output type=oci,tar=false,dest={{layout}}{{output}} {{context}}"
     )
 }
 

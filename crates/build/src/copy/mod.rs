@@ -8,12 +8,16 @@ mod archive;
 mod origin;
 mod place;
 mod select;
+mod taken;
+#[cfg(test)]
+mod tests;
 
 pub use archive::ExtractFailure;
 pub(crate) use archive::copy_digesting;
 pub(crate) use origin::{Origin, Origins, ScratchPath};
 pub(crate) use place::{Owner, Placement, Rules};
 pub(crate) use select::{Selected, select, select_with_parents};
+pub(crate) use taken::taken;
 
 use yadokari_tree::ResolveError;
 
@@ -73,10 +77,13 @@ pub enum CopyFailure {
 
 impl CopyFailure {
     fn unresolved(path: &[u8], error: ResolveError) -> Self {
-        let path = String::from_utf8_lossy(path).into_owned();
         match error {
-            ResolveError::NotDirectory { .. } => Self::NotDirectory { path },
-            _ => Self::LinkLoop { path },
+            ResolveError::NotDirectory { path } => Self::NotDirectory {
+                path: path.to_string(),
+            },
+            _ => Self::LinkLoop {
+                path: String::from_utf8_lossy(path).into_owned(),
+            },
         }
     }
 }

@@ -57,7 +57,10 @@ impl Origins {
 impl Contents for Origins {
     fn open(&self, path: &TreePath, node: &Node) -> io::Result<Box<dyn Read + '_>> {
         let Some(origin) = self.files.get(path) else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "no source is known for this file"));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "no source is known for this file",
+            ));
         };
         match origin {
             Origin::Root(root, source) => root.open(source, node),

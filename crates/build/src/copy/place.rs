@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use yadokari_dockerfile::value::mode::Mode;
 use yadokari_dockerfile::glob;
 use yadokari_dockerfile::ignore::Patterns;
+use yadokari_dockerfile::value::mode::Mode;
 use yadokari_rootfs::Root;
 use yadokari_tree::{Follow, Kind, Metadata, Node, Timestamp, Tree, TreePath, Xattrs};
 
@@ -55,7 +55,11 @@ pub(crate) type SourceRoot<'a> = Option<&'a Arc<Root>>;
 impl<'a> Placement<'a> {
     /// Starts from the tree that the stage has.
     pub(crate) fn new(tree: Tree, rules: Rules<'a>) -> Self {
-        Self { tree, origins: Origins::default(), rules }
+        Self {
+            tree,
+            origins: Origins::default(),
+            rules,
+        }
     }
 
     /// The tree after the copy, and where the bytes of its new files are.
@@ -64,12 +68,26 @@ impl<'a> Placement<'a> {
     }
 
     /// Copies one selected thing: a file to the destination or into it, a directory's contents into it.
-    pub(crate) fn copy(&mut self, selected: &Selected, root: SourceRoot<'_>, destination: &str) -> Result<(), CopyFailure> {
+    pub(crate) fn copy(
+        &mut self,
+        selected: &Selected,
+        root: SourceRoot<'_>,
+        destination: &str,
+    ) -> Result<(), CopyFailure> {
         let target = self.target(destination)?;
         if matches!(selected.node.kind(), Kind::Directory(_)) {
-            return self.copy_directory(selected, root, &target, &Filter::excluding(self.rules.exclude));
+            return self.copy_directory(
+                selected,
+                root,
+                &target,
+                &Filter::excluding(self.rules.exclude),
+            );
         }
-        let path = if target.is_directory { target.path.join(&selected.name) } else { target.path };
+        let path = if target.is_directory {
+            target.path.join(&selected.name)
+        } else {
+            target.path
+        };
         let mut operand = Operand::new(root);
         self.create_parents(&path)?;
         self.place_file(&mut operand, &selected.node, &selected.path, &path)
@@ -82,9 +100,15 @@ impl<'a> Placement<'a> {
         root: SourceRoot<'_>,
         destination: &str,
     ) -> Result<(), CopyFailure> {
-        let target = Target { path: self.target(destination)?.path, is_directory: true };
+        let target = Target {
+            path: self.target(destination)?.path,
+            is_directory: true,
+        };
         let include = Include::new(&source.pattern)?;
-        let filter = Filter { include: Some(&include), exclude: self.rules.exclude };
+        let filter = Filter {
+            include: Some(&include),
+            exclude: self.rules.exclude,
+        };
         self.copy_directory(&source.pivot, root, &target, &filter)
     }
 
@@ -92,7 +116,9 @@ impl<'a> Placement<'a> {
     pub(crate) fn directory(&mut self, path: &str) -> Result<(), CopyFailure> {
         let target = self.target(path)?;
         match self.tree.get(&target.path) {
-            Some(node) if !node.is_directory() => Err(CopyFailure::NotDirectory { path: target.path.to_string() }),
+            Some(node) if !node.is_directory() => Err(CopyFailure::NotDirectory {
+                path: target.path.to_string(),
+            }),
             _ => self.create_directory(&target.path),
         }
     }
@@ -107,7 +133,11 @@ impl<'a> Placement<'a> {
         destination: &str,
     ) -> Result<(), CopyFailure> {
         let target = self.target(destination)?;
-        let path = if target.is_directory { target.path.join(name.as_bytes()) } else { target.path };
+        let path = if target.is_directory {
+            target.path.join(name.as_bytes())
+        } else {
+            target.path
+        };
         self.create_parents(&path)?;
         self.refuse_directory(&path)?;
         let metadata = self.dressed(&metadata, false);
@@ -124,12 +154,20 @@ impl<'a> Placement<'a> {
             .tree
             .resolve(bytes, Follow::All)
             .map_err(|error| CopyFailure::unresolved(bytes, error))?;
-        let exists = found.node.as_ref().is_some_and(|node| matches!(node.kind(), Kind::Directory(_)));
+        let exists = found
+            .node
+            .as_ref()
+            .is_some_and(|node| matches!(node.kind(), Kind::Directory(_)));
         let asked = destination.ends_with('/') || destination.ends_with("/.");
         if asked && found.node.is_some() && !exists {
-            return Err(CopyFailure::NotDirectory { path: found.path.to_string() });
+            return Err(CopyFailure::NotDirectory {
+                path: found.path.to_string(),
+            });
         }
-        Ok(Target { path: found.path, is_directory: exists || asked })
+        Ok(Target {
+            path: found.path,
+            is_directory: exists || asked,
+        })
     }
 
     /// Copies what is below a directory into the target, which takes the directory's time.
@@ -143,11 +181,18 @@ impl<'a> Placement<'a> {
         if let Some(existing) = self.tree.get(&target.path)
             && !matches!(existing.kind(), Kind::Directory(_))
         {
-            return Err(CopyFailure::OntoNonDirectory { path: target.path.to_string() });
+            return Err(CopyFailure::OntoNonDirectory {
+                path: target.path.to_string(),
+            });
         }
         self.create_directory(&target.path)?;
         let mut operand = Operand::new(root);
-        let level = Level { node: &selected.node, from: selected.path.clone(), to: target.path.clone(), relative: Vec::new() };
+        let level = Level {
+            node: &selected.node,
+            from: selected.path.clone(),
+            to: target.path.clone(),
+            relative: Vec::new(),
+        };
         self.copy_children(&mut operand, &level, filter, &mut Vec::new())?;
         let mtime = selected.node.metadata().mtime;
         self.set_mtime(&target.path, mtime);
@@ -163,7 +208,9 @@ impl<'a> Placement<'a> {
         filter: &Filter<'_>,
         pending: &mut Vec<(TreePath, Node)>,
     ) -> Result<(), CopyFailure> {
-        let Kind::Directory(children) = level.node.kind() else { return Ok(()) };
+        let Kind::Directory(children) = level.node.kind() else {
+            return Ok(());
+        };
         for (name, child) in children {
             let below = level.below(name.as_bytes(), child);
             let verdict = filter.verdict(&below.relative)?;
@@ -208,7 +255,11 @@ impl<'a> Placement<'a> {
                 let changed = existing.with_metadata(metadata);
                 self.put(path, changed);
             }
-            Some(_) => return Err(CopyFailure::OntoNonDirectory { path: path.to_string() }),
+            Some(_) => {
+                return Err(CopyFailure::OntoNonDirectory {
+                    path: path.to_string(),
+                });
+            }
             None => {
                 self.put(path, Node::empty_directory(metadata));
                 self.touch_parent(path);
@@ -218,7 +269,13 @@ impl<'a> Placement<'a> {
     }
 
     /// Puts anything but a directory at a path whose parents exist.
-    fn place_file(&mut self, operand: &mut Operand<'_>, source: &Node, from: &TreePath, to: &TreePath) -> Result<(), CopyFailure> {
+    fn place_file(
+        &mut self,
+        operand: &mut Operand<'_>,
+        source: &Node,
+        from: &TreePath,
+        to: &TreePath,
+    ) -> Result<(), CopyFailure> {
         self.refuse_directory(to)?;
         let node = match operand.links.get(&source.identity()) {
             Some(copied) => copied.clone(),
@@ -229,7 +286,8 @@ impl<'a> Placement<'a> {
             }
         };
         if matches!(node.kind(), Kind::File(_)) {
-            self.origins.insert(to.clone(), operand.origin(source, from));
+            self.origins
+                .insert(to.clone(), operand.origin(source, from));
         }
         self.put(to, node);
         self.touch_parent(to);
@@ -240,10 +298,20 @@ impl<'a> Placement<'a> {
     /// reference has them.
     fn copied(&self, source: &Node) -> Node {
         let is_link = matches!(source.kind(), Kind::Symlink(_));
-        let metadata = if is_link { self.owned(source.metadata()) } else { self.dressed(source.metadata(), false) };
+        let metadata = if is_link {
+            self.owned(source.metadata())
+        } else {
+            self.dressed(source.metadata(), false)
+        };
         match source.kind() {
             Kind::Socket => Node::file(metadata, 0),
-            Kind::BlockDevice { major, minor } => Node::new(metadata, Kind::CharDevice { major: *major, minor: *minor }),
+            Kind::BlockDevice { major, minor } => Node::new(
+                metadata,
+                Kind::CharDevice {
+                    major: *major,
+                    minor: *minor,
+                },
+            ),
             kind => Node::new(metadata, kind.clone()),
         }
     }
@@ -273,7 +341,13 @@ impl<'a> Placement<'a> {
             _ => 0o755,
         };
         let owner = self.rules.owner.unwrap_or(Owner { uid: 0, gid: 0 });
-        Metadata { mode, uid: owner.uid, gid: owner.gid, mtime: self.rules.now, xattrs: Xattrs::default() }
+        Metadata {
+            mode,
+            uid: owner.uid,
+            gid: owner.gid,
+            mtime: self.rules.now,
+            xattrs: Xattrs::default(),
+        }
     }
 
     pub(super) fn create_parents(&mut self, path: &TreePath) -> Result<(), CopyFailure> {
@@ -290,7 +364,11 @@ impl<'a> Placement<'a> {
             at = at.join(name);
             match self.tree.get(&at) {
                 Some(node) if matches!(node.kind(), Kind::Directory(_)) => {}
-                Some(_) => return Err(CopyFailure::NotDirectory { path: at.to_string() }),
+                Some(_) => {
+                    return Err(CopyFailure::NotDirectory {
+                        path: at.to_string(),
+                    });
+                }
                 None => {
                     self.put(&at, Node::empty_directory(self.created()));
                     self.touch_parent(&at);
@@ -302,13 +380,17 @@ impl<'a> Placement<'a> {
 
     /// Puts a node where its parents are directories already.
     pub(super) fn put(&mut self, path: &TreePath, node: Node) {
-        self.tree.insert(path, node).expect("parents were made or found to be directories before");
+        self.tree
+            .insert(path, node)
+            .expect("parents were made or found to be directories before");
     }
 
     fn refuse_directory(&self, path: &TreePath) -> Result<(), CopyFailure> {
         match self.tree.get(path) {
             Some(node) if matches!(node.kind(), Kind::Directory(_)) => {
-                Err(CopyFailure::OntoDirectory { path: path.to_string() })
+                Err(CopyFailure::OntoDirectory {
+                    path: path.to_string(),
+                })
             }
             _ => Ok(()),
         }
@@ -337,7 +419,10 @@ struct Operand<'a> {
 
 impl<'a> Operand<'a> {
     fn new(root: SourceRoot<'a>) -> Self {
-        Self { root, links: HashMap::new() }
+        Self {
+            root,
+            links: HashMap::new(),
+        }
     }
 
     fn origin(&self, source: &Node, from: &TreePath) -> Origin {
@@ -364,33 +449,45 @@ impl Level<'_> {
             relative.push(b'/');
         }
         relative.extend_from_slice(name);
-        Level { node, from: self.from.join(name), to: self.to.join(name), relative }
+        Level {
+            node,
+            from: self.from.join(name),
+            to: self.to.join(name),
+            relative,
+        }
     }
 }
 
 /// What `--parents` takes and `--exclude` leaves out, by path below the copied directory.
-struct Filter<'a> {
-    include: Option<&'a Include>,
-    exclude: Option<&'a Patterns>,
+pub(super) struct Filter<'a> {
+    pub(super) include: Option<&'a Include>,
+    pub(super) exclude: Option<&'a Patterns>,
 }
 
 /// A source of `--parents`: what it matches, and everything below that.
-struct Include(glob::Deep);
+pub(super) struct Include(glob::Deep);
 
 impl Include {
-    fn new(pattern: &str) -> Result<Self, CopyFailure> {
-        let bad = |_| CopyFailure::Pattern { pattern: pattern.to_owned() };
+    pub(super) fn new(pattern: &str) -> Result<Self, CopyFailure> {
+        let bad = |_| CopyFailure::Pattern {
+            pattern: pattern.to_owned(),
+        };
         glob::Deep::new(pattern).map(Self).map_err(bad)
     }
 
     /// Whether a path, or a directory above it, is matched.
     fn takes(&self, relative: &[u8]) -> bool {
-        let ends = relative.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        ends.chain([relative.len()]).any(|end| self.0.matches(&relative[..end]))
+        let ends = relative
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(at, _)| at);
+        ends.chain([relative.len()])
+            .any(|end| self.0.matches(&relative[..end]))
     }
 }
 
-enum Verdict {
+pub(super) enum Verdict {
     /// Copied.
     Take,
     /// A directory that is only made if something below it is copied.
@@ -401,18 +498,29 @@ enum Verdict {
 
 impl<'a> Filter<'a> {
     fn excluding(exclude: Option<&'a Patterns>) -> Self {
-        Self { include: None, exclude }
+        Self {
+            include: None,
+            exclude,
+        }
     }
 
-    fn verdict(&self, relative: &[u8]) -> Result<Verdict, CopyFailure> {
+    pub(super) fn verdict(&self, relative: &[u8]) -> Result<Verdict, CopyFailure> {
         if let Some(exclude) = self.exclude
             && exclude.excludes(relative).is_some()
         {
-            return Ok(if exclude.may_reinclude_below(relative) { Verdict::Through } else { Verdict::Skip });
+            return Ok(if exclude.may_reinclude_below(relative) {
+                Verdict::Through
+            } else {
+                Verdict::Skip
+            });
         }
         match self.include {
             None => Ok(Verdict::Take),
-            Some(include) => Ok(if include.takes(relative) { Verdict::Take } else { Verdict::Through }),
+            Some(include) => Ok(if include.takes(relative) {
+                Verdict::Take
+            } else {
+                Verdict::Through
+            }),
         }
     }
 }

@@ -21,27 +21,46 @@ pub(crate) struct Selected {
 /// A plain word must name something; a pattern may match nothing, but the directories before its
 /// first wildcard must exist. Links are followed inside the tree.
 pub(crate) fn select(tree: &Tree, word: &str) -> Result<Vec<Selected>, CopyFailure> {
-    if glob::has_wildcard(word) {
-        return select_pattern(tree, word);
-    }
     let asked = TreePath::parse(word.as_bytes());
-    let missing = || CopyFailure::Missing { path: asked.to_string() };
-    let found = tree.resolve(asked.as_bytes(), Follow::All).map_err(|_| missing())?;
+    // What `..` takes away does not make a pattern of the rest.
+    if asked
+        .components()
+        .any(|name| glob::has_wildcard(&String::from_utf8_lossy(name)))
+    {
+        return select_pattern(tree, &asked);
+    }
+    let missing = || CopyFailure::Missing {
+        path: asked.to_string(),
+    };
+    let found = tree
+        .resolve(asked.as_bytes(), Follow::All)
+        .map_err(|_| missing())?;
     let node = found.node.ok_or_else(missing)?;
-    Ok(vec![Selected { name: name_of(&asked), path: found.path, node }])
+    Ok(vec![Selected {
+        name: name_of(&asked),
+        path: found.path,
+        node,
+    }])
 }
 
 fn name_of(path: &TreePath) -> Vec<u8> {
     path.file_name().map(<[u8]>::to_vec).unwrap_or_default()
 }
 
-fn select_pattern(tree: &Tree, word: &str) -> Result<Vec<Selected>, CopyFailure> {
-    let cleaned = TreePath::parse(word.as_bytes());
-    let (prefix, pattern) = split_at_wildcard(&cleaned);
-    let missing = || CopyFailure::MissingPrefix { path: prefix.to_string() };
-    let start = tree.resolve(prefix.as_bytes(), Follow::All).map_err(|_| missing())?;
+fn select_pattern(tree: &Tree, word: &TreePath) -> Result<Vec<Selected>, CopyFailure> {
+    let (prefix, pattern) = split_at_wildcard(word);
+    let missing = || CopyFailure::MissingPrefix {
+        path: prefix.to_string(),
+    };
+    let start = tree
+        .resolve(prefix.as_bytes(), Follow::All)
+        .map_err(|_| missing())?;
     let node = start.node.ok_or_else(missing)?;
-    let mut walk = PatternWalk { tree, pattern: &pattern, found: Vec::new() };
+    let mut walk = PatternWalk {
+        tree,
+        pattern: &pattern,
+        found: Vec::new(),
+    };
     walk.descend(&start.path, &node, &mut Vec::new())?;
     Ok(walk.found)
 }
@@ -69,8 +88,15 @@ struct PatternWalk<'a> {
 
 impl PatternWalk<'_> {
     /// Matches what is below a directory; what matches is taken whole and not entered.
-    fn descend(&mut self, at: &TreePath, node: &Node, relative: &mut Vec<u8>) -> Result<(), CopyFailure> {
-        let Kind::Directory(children) = node.kind() else { return Ok(()) };
+    fn descend(
+        &mut self,
+        at: &TreePath,
+        node: &Node,
+        relative: &mut Vec<u8>,
+    ) -> Result<(), CopyFailure> {
+        let Kind::Directory(children) = node.kind() else {
+            return Ok(());
+        };
         for (name, child) in children {
             let length = relative.len();
             if length > 0 {
@@ -89,15 +115,25 @@ impl PatternWalk<'_> {
     }
 
     fn matches(&self, relative: &[u8]) -> Result<bool, CopyFailure> {
-        glob::matches(self.pattern, relative)
-            .map_err(|_| CopyFailure::Pattern { pattern: self.pattern.to_owned() })
+        glob::matches(self.pattern, relative).map_err(|_| CopyFailure::Pattern {
+            pattern: self.pattern.to_owned(),
+        })
     }
 
     fn take(&mut self, path: &TreePath) -> Result<(), CopyFailure> {
-        let missing = || CopyFailure::Missing { path: path.to_string() };
-        let found = self.tree.resolve(path.as_bytes(), Follow::All).map_err(|_| missing())?;
+        let missing = || CopyFailure::Missing {
+            path: path.to_string(),
+        };
+        let found = self
+            .tree
+            .resolve(path.as_bytes(), Follow::All)
+            .map_err(|_| missing())?;
         let node = found.node.ok_or_else(missing)?;
-        self.found.push(Selected { name: name_of(path), path: found.path, node });
+        self.found.push(Selected {
+            name: name_of(path),
+            path: found.path,
+            node,
+        });
         Ok(())
     }
 }
@@ -116,11 +152,18 @@ pub(crate) struct WithParents {
 /// Links are neither followed nor traversed.
 pub(crate) fn select_with_parents(tree: &Tree, word: &str) -> Result<WithParents, CopyFailure> {
     let (pivot, rest) = match word.trim_start_matches("./").split_once("/./") {
-        Some((pivot, rest)) => (TreePath::parse(pivot.as_bytes()), TreePath::parse(rest.as_bytes())),
+        Some((pivot, rest)) => (
+            TreePath::parse(pivot.as_bytes()),
+            TreePath::parse(rest.as_bytes()),
+        ),
         None => (TreePath::root(), TreePath::parse(word.as_bytes())),
     };
-    let whole = rest.components().fold(pivot.clone(), |path, name| path.join(name));
-    let missing = |path: &TreePath| CopyFailure::Missing { path: path.to_string() };
+    let whole = rest
+        .components()
+        .fold(pivot.clone(), |path, name| path.join(name));
+    let missing = |path: &TreePath| CopyFailure::Missing {
+        path: path.to_string(),
+    };
     if rest.is_root() {
         return Err(missing(&whole));
     }
@@ -130,5 +173,12 @@ pub(crate) fn select_with_parents(tree: &Tree, word: &str) -> Result<WithParents
         return Err(missing(&whole));
     }
     let name = name_of(&pivot);
-    Ok(WithParents { pivot: Selected { path: pivot, node, name }, pattern })
+    Ok(WithParents {
+        pivot: Selected {
+            path: pivot,
+            node,
+            name,
+        },
+        pattern,
+    })
 }

@@ -7,13 +7,16 @@ use yadokari_dockerfile::value::owner::Owner as OwnerWords;
 use yadokari_layer::{ArchiveKind, Contents, LayerReader, Limits};
 use yadokari_plan::{Copy, Source, Unpack};
 use yadokari_rootfs::Root;
-use yadokari_tree::{ContentDigest, Metadata, Node, Timestamp, Tree, TreePath, Xattrs, diff};
+use yadokari_tree::{
+    Changes, ContentDigest, Metadata, Node, Timestamp, Tree, TreePath, Xattrs, diff,
+};
 
 use super::remote::Fetched;
 use super::{At, Made, accounts};
 use crate::blocking::blocking;
 use crate::copy::{
-    CopyFailure, Origin, Origins, Owner, Placement, Rules, ScratchPath, Selected, copy_digesting, select, select_with_parents,
+    CopyFailure, Origin, Origins, Owner, Placement, Rules, ScratchPath, Selected, copy_digesting,
+    select, select_with_parents,
 };
 use crate::error::{BuildError, BuildErrorKind};
 use crate::files::StageFiles;
@@ -22,10 +25,18 @@ use crate::time::timestamp;
 use crate::users::Accounts;
 
 /// Puts the sources where the instruction says, in the stage's tree.
-pub(crate) async fn copy(at: At<'_>, copy: &Copy, files: &mut StageFiles) -> Result<Made, BuildError> {
+pub(crate) async fn copy(
+    at: At<'_>,
+    copy: &Copy,
+    files: &mut StageFiles,
+) -> Result<Made, BuildError> {
     let owner = owner(at, copy, files).await?;
     let below = files.tree(at.work).await?;
-    let (tree, root) = if copy.sources.is_empty() { (Tree::empty(), None) } else { at.source(&copy.from).await? };
+    let (tree, root) = if copy.sources.is_empty() {
+        (Tree::empty(), None)
+    } else {
+        at.source(&copy.from).await?
+    };
     let remotes = at.work.remotes.fetched(copy);
     let job = Job {
         copy: copy.clone(),
@@ -40,24 +51,42 @@ pub(crate) async fn copy(at: At<'_>, copy: &Copy, files: &mut StageFiles) -> Res
     };
     let outside = matches!(copy.from, Source::Context | Source::Named(_));
     let stay = at.work.stay().await;
-    let (changes, after, origins) = blocking(move || {
-        let done = job.run();
+    let placed = blocking(move || job.place_all())
+        .await
+        .map_err(|error| explain(at, copy, error))?;
+    if placed.replaces_unread_files() {
+        // Files of the layers below are digested while those layers are packed.
+        for layer in files.layers() {
+            layer.finished().await?;
+        }
+    }
+    let (changes, after, contents) = blocking(move || {
+        let done = placed.compare();
         drop(stay);
         done
     })
-    .await
-    .map_err(|error| explain(at, copy, error))?;
+    .await?;
     Ok(Made::Changes {
         changes: Arc::new(changes),
         after,
-        contents: Arc::new(origins),
-        sources: if outside { Sources::Outside } else { Sources::Settled },
+        contents: Arc::new(contents),
+        sources: if outside {
+            Sources::Outside
+        } else {
+            Sources::Settled
+        },
     })
 }
 
 /// Who `--chown` makes the owner; names are looked up in the stage's own files.
-async fn owner(at: At<'_>, copy: &Copy, files: &mut StageFiles) -> Result<Option<Owner>, BuildError> {
-    let Some(words) = &copy.chown else { return Ok(None) };
+async fn owner(
+    at: At<'_>,
+    copy: &Copy,
+    files: &mut StageFiles,
+) -> Result<Option<Owner>, BuildError> {
+    let Some(words) = &copy.chown else {
+        return Ok(None);
+    };
     if OwnerWords::parse(words).has_name() {
         return Ok(Some(accounts(files, at.work).await?.owner(words)));
     }
@@ -66,14 +95,23 @@ async fn owner(at: At<'_>, copy: &Copy, files: &mut StageFiles) -> Result<Option
 
 /// A source that is missing because an ignore file hides it deserves to be told so.
 fn explain(at: At<'_>, copy: &Copy, error: BuildError) -> BuildError {
-    let BuildErrorKind::Copy(CopyFailure::Missing { path }) = error.kind() else { return error };
+    let BuildErrorKind::Copy(CopyFailure::Missing { path }) = error.kind() else {
+        return error;
+    };
     let files = match &copy.from {
         Source::Context => &at.work.context,
         Source::Named(name) => &at.work.named[name],
         _ => return error,
     };
-    let Some(ignore) = &files.ignore else { return error };
-    let Some(pattern) = ignore.patterns.excludes(path.trim_start_matches('/').as_bytes()) else { return error };
+    let Some(ignore) = &files.ignore else {
+        return error;
+    };
+    let Some(pattern) = ignore
+        .patterns
+        .excludes(path.trim_start_matches('/').as_bytes())
+    else {
+        return error;
+    };
     BuildErrorKind::Ignored {
         path: path.clone(),
         file: ignore.file.clone(),
@@ -96,11 +134,22 @@ struct Job {
     limits: Limits,
 }
 
-type Done = (yadokari_tree::Changes, Tree, Origins);
+/// Sources that were put into the tree, before it is known which of them changed anything.
+struct Placed {
+    link: bool,
+    below: Tree,
+    start: Tree,
+    after: Tree,
+    origins: Origins,
+}
 
 impl Job {
-    fn run(&self) -> Result<Done, BuildError> {
-        let start = if self.copy.link { Tree::empty() } else { self.below.clone() };
+    fn place_all(&self) -> Result<Placed, BuildError> {
+        let start = if self.copy.link {
+            Tree::empty()
+        } else {
+            self.below.clone()
+        };
         let rules = Rules {
             owner: self.owner,
             chmod: self.copy.chmod.as_ref().map(|chmod| &chmod.mode),
@@ -117,21 +166,32 @@ impl Job {
         for document in &self.copy.documents {
             let bytes: Arc<[u8]> = document.content.clone().into();
             let (size, metadata) = (bytes.len() as u64, self.plain(0o644, self.now));
-            placement.write(&document.name, size, metadata, Origin::Bytes(bytes), &self.copy.destination)?;
+            placement.write(
+                &document.name,
+                size,
+                metadata,
+                Origin::Bytes(bytes),
+                &self.copy.destination,
+            )?;
         }
         let (after, origins) = placement.finish();
-        self.tell_apart(&start, &after, &origins)?;
-        let changes = diff(&start, &after);
-        if !self.copy.link {
-            return Ok((changes, after, origins));
-        }
-        let mut stacked = self.below.clone();
-        changes.apply_to(&mut stacked);
-        Ok((changes, stacked, origins))
+        Ok(Placed {
+            link: self.copy.link,
+            below: self.below.clone(),
+            start,
+            after,
+            origins,
+        })
     }
 
     fn plain(&self, mode: u16, mtime: Timestamp) -> Metadata {
-        Metadata { mode, uid: 0, gid: 0, mtime, xattrs: Xattrs::default() }
+        Metadata {
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime,
+            xattrs: Xattrs::default(),
+        }
     }
 
     fn place(&self, placement: &mut Placement<'_>, word: &str) -> Result<(), BuildError> {
@@ -158,9 +218,13 @@ impl Job {
         }
         for (name, node) in self.tree.root().children().into_iter().flatten() {
             let path = TreePath::root().join(name.as_bytes());
-            let leads = self.tree.resolve(path.as_bytes(), yadokari_tree::Follow::All);
+            let leads = self
+                .tree
+                .resolve(path.as_bytes(), yadokari_tree::Follow::All);
             if node.is_symlink() && !leads.is_ok_and(|found| found.node.is_some()) {
-                return Err(CopyFailure::Missing { path: path.to_string() });
+                return Err(CopyFailure::Missing {
+                    path: path.to_string(),
+                });
             }
         }
         Ok(())
@@ -168,59 +232,116 @@ impl Job {
 
     /// Opens a selected file as an archive, if it is one and archives are extracted.
     fn archive(&self, selected: &Selected) -> Result<Option<LayerReader<'static>>, BuildError> {
-        let Some(root) = self.root.as_ref().filter(|_| self.copy.unpack != Unpack::Never && selected.node.is_file()) else {
+        let Some(root) = self
+            .root
+            .as_ref()
+            .filter(|_| self.copy.unpack != Unpack::Never && selected.node.is_file())
+        else {
             return Ok(None);
         };
         let open = || {
-            let failed = |source| BuildError::disk(std::path::Path::new(&selected.path.to_string()), source);
+            let failed =
+                |source| BuildError::disk(std::path::Path::new(&selected.path.to_string()), source);
             root.open_file(&selected.path).map_err(failed)
         };
-        if ArchiveKind::sniff(open()?).map_err(|source| BuildError::disk(root.path(), source))?.is_none() {
+        if ArchiveKind::sniff(open()?)
+            .map_err(|source| BuildError::disk(root.path(), source))?
+            .is_none()
+        {
             return Ok(None);
         }
         Ok(Some(LayerReader::new(open()?, self.limits)?))
     }
 
-    fn place_remote(&self, placement: &mut Placement<'_>, fetched: &Arc<Fetched>) -> Result<(), BuildError> {
+    fn place_remote(
+        &self,
+        placement: &mut Placement<'_>,
+        fetched: &Arc<Fetched>,
+    ) -> Result<(), BuildError> {
         let destination = &self.copy.destination;
         match &**fetched {
             Fetched::Git { root, tree, .. } => {
-                let selected = Selected { path: TreePath::root(), node: tree.root().clone(), name: Vec::new() };
+                let selected = Selected {
+                    path: TreePath::root(),
+                    node: tree.root().clone(),
+                    name: Vec::new(),
+                };
                 Ok(placement.copy(&selected, Some(root), destination)?)
             }
             Fetched::File(file) => {
-                let opened = || std::fs::File::open(file.path()).map_err(|source| BuildError::disk(file.path(), source));
+                let opened = || {
+                    std::fs::File::open(file.path())
+                        .map_err(|source| BuildError::disk(file.path(), source))
+                };
                 if self.copy.unpack == Unpack::Always
-                    && ArchiveKind::sniff(opened()?).map_err(|source| BuildError::disk(file.path(), source))?.is_some()
+                    && ArchiveKind::sniff(opened()?)
+                        .map_err(|source| BuildError::disk(file.path(), source))?
+                        .is_some()
                 {
-                    return Ok(placement.extract(LayerReader::new(opened()?, self.limits)?, &self.scratch, destination)?);
+                    return Ok(placement.extract(
+                        LayerReader::new(opened()?, self.limits)?,
+                        &self.scratch,
+                        destination,
+                    )?);
                 }
                 let mtime = file.last_modified.unwrap_or_default();
-                let path = ScratchPath { path: file.path().to_owned(), _directory: None };
-                Ok(placement.write(&file.name, file.size, self.plain(0o600, mtime), Origin::File(Arc::new(path)), destination)?)
+                let path = ScratchPath {
+                    path: file.path().to_owned(),
+                    _directory: None,
+                };
+                Ok(placement.write(
+                    &file.name,
+                    file.size,
+                    self.plain(0o600, mtime),
+                    Origin::File(Arc::new(path)),
+                    destination,
+                )?)
             }
         }
-    }
-
-    /// Digests files that look exactly like those they replace: only their bytes tell whether they changed.
-    fn tell_apart(&self, before: &Tree, after: &Tree, origins: &Origins) -> Result<(), BuildError> {
-        for path in origins.paths() {
-            let (Some(old), Some(new)) = (before.get(path), after.get(path)) else { continue };
-            let (Some(_), Some(content)) = (same_looks(old, new), new.content()) else { continue };
-            if content.digest().is_none() {
-                content.set_digest(digest(origins, path, new)?);
-            }
-        }
-        Ok(())
     }
 }
 
-fn same_looks(old: &Node, new: &Node) -> Option<()> {
-    let (old_content, new_content) = (old.content()?, new.content()?);
-    let same = old_content.size == new_content.size
+impl Placed {
+    /// Files that look exactly like those they replace: only their bytes tell whether they changed.
+    fn lookalikes(&self) -> impl Iterator<Item = (&TreePath, &Node, &Node)> {
+        self.origins.paths().filter_map(|path| {
+            let (old, new) = (self.start.get(path)?, self.after.get(path)?);
+            same_looks(old, new).then_some((path, old, new))
+        })
+    }
+
+    /// Whether the bytes of a file that is replaced by its like are not known.
+    fn replaces_unread_files(&self) -> bool {
+        self.lookalikes().any(|(_, old, _)| {
+            old.content()
+                .is_some_and(|content| content.digest().is_none())
+        })
+    }
+
+    /// Finds what really changed.
+    fn compare(self) -> Result<(Changes, Tree, Origins), BuildError> {
+        for (path, _, new) in self.lookalikes() {
+            if let Some(content) = new.content().filter(|content| content.digest().is_none()) {
+                content.set_digest(digest(&self.origins, path, new)?);
+            }
+        }
+        let changes = diff(&self.start, &self.after);
+        if !self.link {
+            return Ok((changes, self.after, self.origins));
+        }
+        let mut stacked = self.below;
+        changes.apply_to(&mut stacked);
+        Ok((changes, stacked, self.origins))
+    }
+}
+
+fn same_looks(old: &Node, new: &Node) -> bool {
+    let (Some(old_content), Some(new_content)) = (old.content(), new.content()) else {
+        return false;
+    };
+    old_content.size == new_content.size
         && old.metadata().mtime == new.metadata().mtime
-        && old.metadata().same_rights(new.metadata());
-    same.then_some(())
+        && old.metadata().same_rights(new.metadata())
 }
 
 fn digest(origins: &Origins, path: &TreePath, node: &Node) -> Result<ContentDigest, BuildError> {

@@ -38,8 +38,15 @@ impl Prepared {
     /// Prepares all mounts of a RUN.
     pub(crate) async fn new(at: At<'_>, run: &Run) -> Result<Self, BuildError> {
         let parent = at.work.roots.path();
-        let directory = TempDir::with_prefix_in("mounts-", parent).map_err(|source| BuildError::disk(parent, source))?;
-        let mut prepared = Self { mounts: Vec::new(), variables: Vec::new(), directory, locks: Vec::new(), agents: 0 };
+        let directory = TempDir::with_prefix_in("mounts-", parent)
+            .map_err(|source| BuildError::disk(parent, source))?;
+        let mut prepared = Self {
+            mounts: Vec::new(),
+            variables: Vec::new(),
+            directory,
+            locks: Vec::new(),
+            agents: 0,
+        };
         prepared.script(run)?;
         for mount in &run.mounts {
             prepared.add(at, mount).await?;
@@ -65,14 +72,22 @@ impl Prepared {
             drop(self.locks);
             result
         });
-        removed.await.map_err(|source| BuildError::disk(&path, source))
+        removed
+            .await
+            .map_err(|source| BuildError::disk(&path, source))
     }
 
     /// A heredoc that is a program of its own.
     fn script(&mut self, run: &Run) -> Result<(), BuildError> {
-        let Some((name, content)) = &run.script else { return Ok(()) };
+        let Some((name, content)) = &run.script else {
+            return Ok(());
+        };
         let path = self.file(content, 0o755, 0, 0)?;
-        self.push(PathBuf::from("/dev/pipes").join(name), MountSource::File(path), true);
+        self.push(
+            PathBuf::from("/dev/pipes").join(name),
+            MountSource::File(path),
+            true,
+        );
         Ok(())
     }
 
@@ -82,7 +97,11 @@ impl Prepared {
             MountKind::Cache => self.cache(at, mount).await,
             MountKind::Tmpfs => {
                 let size = mount.mount.size.map(i64::cast_unsigned);
-                self.push(target(mount), MountSource::Tmpfs { size, mode: 0o1777 }, false);
+                self.push(
+                    target(mount),
+                    MountSource::Tmpfs { size, mode: 0o1777 },
+                    false,
+                );
                 Ok(())
             }
             MountKind::Secret => self.secret(at, mount),
@@ -91,7 +110,11 @@ impl Prepared {
     }
 
     fn push(&mut self, target: PathBuf, source: MountSource, read_only: bool) {
-        self.mounts.push(sandbox::Mount { target, source, read_only });
+        self.mounts.push(sandbox::Mount {
+            target,
+            source,
+            read_only,
+        });
     }
 
     /// Shows a tree. What a command may change is a copy, and so is what only a copy can protect.
@@ -100,8 +123,15 @@ impl Prepared {
         let shown = Shown::find(at, from, mount.mount.source.as_deref()).await?;
         let read_only = mount.mount.read_only;
         let is_stage = matches!(from, Source::Stage(_) | Source::Image(_));
-        let in_place = read_only && is_stage && at.work.services.runner.abilities().read_only_mounts;
-        let source = if in_place { shown.in_place() } else { shown.copied(at, self.directory.path(), self.mounts.len()).await? };
+        let in_place =
+            read_only && is_stage && at.work.services.runner.abilities().read_only_mounts;
+        let source = if in_place {
+            shown.in_place()
+        } else {
+            shown
+                .copied(at, self.directory.path(), self.mounts.len())
+                .await?
+        };
         self.push(target(mount), source, read_only);
         Ok(())
     }
@@ -118,18 +148,32 @@ impl Prepared {
             Sharing::Locked => self.locks.push(lock.lock_owned().await),
             Sharing::Private => match lock.try_lock_owned() {
                 Ok(guard) => self.locks.push(guard),
-                Err(_) => directory = self.directory.path().join(format!("private-{}", self.mounts.len())),
+                Err(_) => {
+                    directory = self
+                        .directory
+                        .path()
+                        .join(format!("private-{}", self.mounts.len()))
+                }
             },
         }
         if !directory.exists() {
             self.new_cache(at, mount, &directory).await?;
         }
-        self.push(target(mount), MountSource::Directory(directory), mount.mount.read_only);
+        self.push(
+            target(mount),
+            MountSource::Directory(directory),
+            mount.mount.read_only,
+        );
         Ok(())
     }
 
     /// Makes a cache, with the files it is seeded from.
-    async fn new_cache(&self, at: At<'_>, mount: &RunMount, directory: &Path) -> Result<(), BuildError> {
+    async fn new_cache(
+        &self,
+        at: At<'_>,
+        mount: &RunMount,
+        directory: &Path,
+    ) -> Result<(), BuildError> {
         let failed = |source| BuildError::disk(directory, source);
         if let Some(parent) = directory.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
@@ -145,7 +189,8 @@ impl Prepared {
         }
         let Mount { mode, uid, gid, .. } = &mount.mount;
         if mount.from.is_none() || mode.is_some() {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode.unwrap_or(0o755))).map_err(failed)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode.unwrap_or(0o755)))
+                .map_err(failed)?;
         }
         chown(&path, Some(uid.unwrap_or(0)), Some(gid.unwrap_or(0))).map_err(failed)?;
         match fs::rename(&path, directory) {
@@ -158,33 +203,67 @@ impl Prepared {
     fn secret(&mut self, at: At<'_>, mount: &RunMount) -> Result<(), BuildError> {
         let options = &mount.mount;
         let named = options.id.as_deref().or(options.source.as_deref());
-        let last = options.target.as_deref().and_then(|target| target.rsplit('/').next());
+        let last = options
+            .target
+            .as_deref()
+            .and_then(|target| target.rsplit('/').next());
         let id = named.or(last).unwrap_or_default();
-        let value = at.work.request.secrets.values.get(id).map(read_secret).transpose()?;
+        let value = at
+            .work
+            .request
+            .secrets
+            .values
+            .get(id)
+            .map(read_secret)
+            .transpose()?;
         if value.is_none() && options.required {
             return Err(BuildErrorKind::SecretMissing(id.to_owned()).into());
         }
         if let Some(name) = &options.env {
             let value = value.clone().unwrap_or_default();
-            self.variables.push((name.into(), std::ffi::OsStr::from_bytes(&value).to_owned()));
+            self.variables
+                .push((name.into(), std::ffi::OsStr::from_bytes(&value).to_owned()));
         }
         if let (Some(target), Some(value)) = (&mount.target, &value) {
             let mode = options.mode.unwrap_or(0o400);
-            let path = self.file(value, mode, options.uid.unwrap_or(0), options.gid.unwrap_or(0))?;
+            let path = self.file(
+                value,
+                mode,
+                options.uid.unwrap_or(0),
+                options.gid.unwrap_or(0),
+            )?;
             self.push(target.into(), MountSource::File(path), true);
         }
         Ok(())
     }
 
     fn ssh(&mut self, at: At<'_>, mount: &RunMount) -> Result<(), BuildError> {
-        let id = mount.mount.id.clone().unwrap_or_else(|| "default".to_owned());
-        let target = mount.target.clone().unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{}", self.agents));
+        let id = mount
+            .mount
+            .id
+            .clone()
+            .unwrap_or_else(|| "default".to_owned());
+        let target = mount
+            .target
+            .clone()
+            .unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{}", self.agents));
         self.agents += 1;
-        self.variables.push(("SSH_AUTH_SOCK".into(), target.clone().into()));
-        match at.work.request.secrets.ssh.get(&id).and_then(|paths| paths.first()) {
+        self.variables
+            .push(("SSH_AUTH_SOCK".into(), target.clone().into()));
+        match at
+            .work
+            .request
+            .secrets
+            .ssh
+            .get(&id)
+            .and_then(|paths| paths.first())
+        {
             Some(socket) => self.push(target.into(), MountSource::Socket(socket.clone()), false),
             None if mount.mount.required => {
-                return Err(BuildErrorKind::AgentMissing(mount.mount.id.clone().unwrap_or_default()).into());
+                return Err(BuildErrorKind::AgentMissing(
+                    mount.mount.id.clone().unwrap_or_default(),
+                )
+                .into());
             }
             None => {}
         }
@@ -193,9 +272,15 @@ impl Prepared {
 
     /// Writes a file that only this command sees.
     fn file(&self, bytes: &[u8], mode: u32, uid: u32, gid: u32) -> Result<PathBuf, BuildError> {
-        let path = self.directory.path().join(format!("file-{}", self.mounts.len()));
+        let path = self
+            .directory
+            .path()
+            .join(format!("file-{}", self.mounts.len()));
         let write = || {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&path)?;
             file.set_permissions(fs::Permissions::from_mode(0o600))?;
             io::Write::write_all(&mut file, bytes)?;
             chown(&path, Some(uid), Some(gid))?;
@@ -213,10 +298,26 @@ fn target(mount: &RunMount) -> PathBuf {
 /// The name of a cache's directory: its id, and what it is seeded from.
 fn cache_id(at: At<'_>, mount: &RunMount) -> String {
     const NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
-    let namespace = at.work.request.build_args.iter().rev().find(|(name, _)| name == NAMESPACE);
-    let id = mount.mount.id.as_deref().or(mount.target.as_deref()).unwrap_or_default();
+    let namespace = at
+        .work
+        .request
+        .build_args
+        .iter()
+        .rev()
+        .find(|(name, _)| name == NAMESPACE);
+    let id = mount
+        .mount
+        .id
+        .as_deref()
+        .or(mount.target.as_deref())
+        .unwrap_or_default();
     let mut hasher = Sha256::new();
-    for part in [namespace.map_or("", |(_, value)| value), id, &format!("{:?}", mount.from), mount.mount.source.as_deref().unwrap_or_default()] {
+    for part in [
+        namespace.map_or("", |(_, value)| value),
+        id,
+        &format!("{:?}", mount.from),
+        mount.mount.source.as_deref().unwrap_or_default(),
+    ] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
@@ -245,28 +346,56 @@ impl Shown {
         let (tree, root) = at.source(from).await?;
         let asked = TreePath::parse(path.unwrap_or("/"));
         let missing = || BuildErrorKind::MountMissing(asked.to_string());
-        let found = tree.resolve(asked.as_bytes(), Follow::All).map_err(|_| missing())?;
+        let found = tree
+            .resolve(asked.as_bytes(), Follow::All)
+            .map_err(|_| missing())?;
         let node = found.node.ok_or_else(missing)?;
         let outside = matches!(from, Source::Context | Source::Named(_));
-        Ok(Self { path: found.path, node, tree, root, outside })
+        Ok(Self {
+            path: found.path,
+            node,
+            tree,
+            root,
+            outside,
+        })
     }
 
     /// The files where they are.
     fn in_place(&self) -> MountSource {
-        let top = self.root.as_ref().map(|root| root.path().to_owned()).unwrap_or_default();
+        let top = self
+            .root
+            .as_ref()
+            .map(|root| root.path().to_owned())
+            .unwrap_or_default();
         let path = top.join(std::ffi::OsStr::from_bytes(self.path.as_bytes()));
-        if self.node.is_directory() { MountSource::Directory(path) } else { MountSource::File(path) }
+        if self.node.is_directory() {
+            MountSource::Directory(path)
+        } else {
+            MountSource::File(path)
+        }
     }
 
     /// A copy that the command may do anything with.
-    async fn copied(&self, at: At<'_>, directory: &Path, number: usize) -> Result<MountSource, BuildError> {
+    async fn copied(
+        &self,
+        at: At<'_>,
+        directory: &Path,
+        number: usize,
+    ) -> Result<MountSource, BuildError> {
         let path = directory.join(format!("bind-{number}"));
         self.copy_to(at, &path).await?;
-        Ok(if self.node.is_directory() { MountSource::Directory(path) } else { MountSource::File(path) })
+        Ok(if self.node.is_directory() {
+            MountSource::Directory(path)
+        } else {
+            MountSource::File(path)
+        })
     }
 
     async fn copy_to(&self, at: At<'_>, path: &Path) -> Result<(), BuildError> {
-        let below = Below { root: self.root.clone(), prefix: self.path.clone() };
+        let below = Below {
+            root: self.root.clone(),
+            prefix: self.path.clone(),
+        };
         let (node, subtree) = (self.node.clone(), self.tree.subtree(&self.path));
         let (path, stay) = (path.to_owned(), at.work.stay().await);
         let outside = self.outside;
@@ -295,7 +424,8 @@ fn copy_file(node: &Node, below: &Below, path: &Path) -> Result<(), BuildError> 
     io::copy(&mut from, &mut to).map_err(failed)?;
     let metadata = node.metadata();
     chown(path, Some(metadata.uid), Some(metadata.gid)).map_err(failed)?;
-    to.set_permissions(fs::Permissions::from_mode(u32::from(metadata.mode))).map_err(failed)
+    to.set_permissions(fs::Permissions::from_mode(u32::from(metadata.mode)))
+        .map_err(failed)
 }
 
 /// Files below a directory of a root, by their path from there.

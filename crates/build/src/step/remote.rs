@@ -1,12 +1,14 @@
 //! Remote sources of ADD, fetched before keys are computed, because their content is part of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use yadokari_context::{
-    BuildContext, CheckoutOptions, Download, GitReference, RemoteFile, authorization, download, keep_all, parse_checksum,
+    BuildContext, CheckoutOptions, Download, GitReference, RemoteFile, authorization, download,
+    keep_all, parse_checksum,
 };
 use yadokari_plan::{Copy, Operation, Plan, Remote};
 use yadokari_rootfs::Root;
@@ -47,22 +49,35 @@ struct Identity {
 
 impl Identity {
     fn of(remote: &Remote) -> Self {
-        Self { url: remote.url.clone(), checksum: remote.checksum.clone(), keep_git_dir: remote.keep_git_dir }
+        Self {
+            url: remote.url.clone(),
+            checksum: remote.checksum.clone(),
+            keep_git_dir: remote.keep_git_dir,
+        }
     }
 }
 
 impl Remotes {
     /// Fetches every remote source of the plan once.
-    pub(crate) async fn fetch(plan: &Plan, request: &BuildRequest, services: &Services, scratch: &Path) -> Result<Self, BuildError> {
+    pub(crate) async fn fetch(
+        plan: &Plan,
+        request: &BuildRequest,
+        services: &Services,
+        scratch: &Path,
+    ) -> Result<Self, BuildError> {
         let mut remotes = Self::default();
         for stage in &plan.stages {
             for step in &stage.steps {
-                let Operation::Copy(copy) = &step.operation else { continue };
+                let Operation::Copy(copy) = &step.operation else {
+                    continue;
+                };
                 for remote in &copy.remotes {
                     let identity = Identity::of(remote);
-                    if !remotes.fetched.contains_key(&identity) {
-                        let fetched = fetch(remote, request, services, scratch).await.map_err(|error| error.at(step.span))?;
-                        remotes.fetched.insert(identity, Arc::new(fetched));
+                    if let Entry::Vacant(place) = remotes.fetched.entry(identity) {
+                        let fetched = fetch(remote, request, services, scratch)
+                            .await
+                            .map_err(|error| error.at(step.span))?;
+                        place.insert(Arc::new(fetched));
                     }
                 }
             }
@@ -72,7 +87,10 @@ impl Remotes {
 
     /// What was fetched for a copy's remote sources, in their order.
     pub(crate) fn fetched(&self, copy: &Copy) -> Vec<Arc<Fetched>> {
-        copy.remotes.iter().map(|remote| Arc::clone(&self.fetched[&Identity::of(remote)])).collect()
+        copy.remotes
+            .iter()
+            .map(|remote| Arc::clone(&self.fetched[&Identity::of(remote)]))
+            .collect()
     }
 
     /// The digest of a copy's remote sources.
@@ -88,20 +106,36 @@ impl Remotes {
             }
         }
         for remote in &copy.remotes {
-            hasher.update(format!("from {:?} {:?}\n", remote.git.then_some(&remote.url), remote.keep_git_dir));
+            hasher.update(format!(
+                "from {:?} {:?}\n",
+                remote.git.then_some(&remote.url),
+                remote.keep_git_dir
+            ));
         }
         hasher.finalize().into()
     }
 }
 
-async fn fetch(remote: &Remote, request: &BuildRequest, services: &Services, scratch: &Path) -> Result<Fetched, BuildError> {
+async fn fetch(
+    remote: &Remote,
+    request: &BuildRequest,
+    services: &Services,
+    scratch: &Path,
+) -> Result<Fetched, BuildError> {
     if remote.git {
         return checkout(remote, request, services, scratch).await;
     }
     let checksum = remote.checksum.as_deref().map(parse_checksum).transpose()?;
     let headers = authorization(&remote.url, |name| secret(request, name));
-    let wanted = Download { url: remote.url.clone(), headers, checksum, limit: None };
-    Ok(Fetched::File(download(&services.http, &wanted, scratch).await?))
+    let wanted = Download {
+        url: remote.url.clone(),
+        headers,
+        checksum,
+        limit: None,
+    };
+    Ok(Fetched::File(
+        download(&services.http, &wanted, scratch).await?,
+    ))
 }
 
 /// A secret that authorizes downloads: `HTTP_AUTH_TOKEN_<host>` and the like.
@@ -112,18 +146,35 @@ fn secret(request: &BuildRequest, name: &str) -> Option<String> {
     }
 }
 
-async fn checkout(remote: &Remote, request: &BuildRequest, services: &Services, scratch: &Path) -> Result<Fetched, BuildError> {
+async fn checkout(
+    remote: &Remote,
+    request: &BuildRequest,
+    services: &Services,
+    scratch: &Path,
+) -> Result<Fetched, BuildError> {
     let Some(mut reference) = GitReference::parse(&remote.url)? else {
-        return Err(BuildErrorKind::Refused(format!("{}: not a git repository", remote.url)).into());
+        return Err(
+            BuildErrorKind::Refused(format!("{}: not a git repository", remote.url)).into(),
+        );
     };
     if let Some(checksum) = &remote.checksum {
         reference.checksum = Some(checksum.clone());
     }
-    let git = services.git.as_ref().ok_or_else(|| BuildErrorKind::NoGit { url: reference.remote.clone() })?;
-    let options = CheckoutOptions { keep_git_dir: remote.keep_git_dir, ..checkout_options(&request.contexts.git) };
+    let git = services.git.as_ref().ok_or_else(|| BuildErrorKind::NoGit {
+        url: reference.remote.clone(),
+    })?;
+    let options = CheckoutOptions {
+        keep_git_dir: remote.keep_git_dir,
+        ..checkout_options(&request.contexts.git)
+    };
     let checkout = git.checkout(&reference, &options, scratch).await?;
     let commit = checkout.commit().to_owned();
     let context = BuildContext::git(checkout)?;
     let files = context.files(&keep_all, services.threads)?;
-    Ok(Fetched::Git { root: Arc::clone(files.root()), tree: files.tree().clone(), commit, _context: context })
+    Ok(Fetched::Git {
+        root: Arc::clone(files.root()),
+        tree: files.tree().clone(),
+        commit,
+        _context: context,
+    })
 }

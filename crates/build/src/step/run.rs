@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use yadokari_dockerfile::value::quote::quoted;
 use yadokari_plan::{Run, RunNetwork};
-use yadokari_rootfs::{Root, scan};
+use yadokari_rootfs::Root;
 use yadokari_sandbox::{self as sandbox, ResolvConf, RunSpec, Security, Ulimit, User};
 use yadokari_tree::{Tree, diff};
 
 use super::mounts::Prepared;
+use super::snapshots::Snapshots;
 use super::workdir::with_directory;
 use super::{At, Made, read_accounts};
 use crate::blocking::blocking;
@@ -25,29 +26,26 @@ use crate::work::step_id;
 
 /// Runs the command in the stage's root and finds what it changed.
 pub(crate) async fn run(at: At<'_>, run: &Run, files: &mut StageFiles) -> Result<Made, BuildError> {
-    let before = files.take_snapshot(at.work).await?;
+    let snapshots = Snapshots::prepare(at, files).await?;
     let (root, tree) = files.root(at.work).await?;
     let user = user(run, &root)?;
-    make_working_directory(at, run, &user, &root, &tree).await?;
+    let tree = make_working_directory(at, run, &user, &root, tree).await?;
     let mounts = Prepared::new(at, run).await?;
-    let spec = spec(at, run, &user, &root, &mounts)?;
+    let mut spec = spec(at, run, &user, &root, &mounts)?;
+    let running = snapshots.start(&root, tree, &mut spec).await?;
     execute(at, run, spec).await?;
     mounts.finish().await?;
-    let mut options = at.work.scan_options();
-    options.exclude.extend(run.volumes.iter().map(yadokari_tree::TreePath::parse));
-    let scanned = Arc::clone(&root);
-    let (changes, snapshot) = blocking(move || {
-        let after = scan(&scanned, Some(&before), &options)?;
-        Ok::<_, BuildError>((diff(before.tree(), after.tree()), after))
-    })
-    .await?;
-    Ok(Made::Snapshot { changes: Arc::new(changes), snapshot, root })
+    running.finish(at, root).await
 }
 
 fn user(run: &Run, root: &Root) -> Result<RunAs, BuildError> {
-    read_accounts(root)
-        .run_as(&run.user)
-        .map_err(|source| BuildErrorKind::User { command: shown(run), source }.into())
+    read_accounts(root).run_as(&run.user).map_err(|source| {
+        BuildErrorKind::User {
+            command: shown(run),
+            source,
+        }
+        .into()
+    })
 }
 
 /// The command as messages show it.
@@ -56,34 +54,65 @@ fn shown(run: &Run) -> String {
 }
 
 /// A working directory that does not exist is made for the user, and stays in the layer.
-async fn make_working_directory(at: At<'_>, run: &Run, user: &RunAs, root: &Arc<Root>, tree: &Tree) -> Result<(), BuildError> {
-    let owner = Owner { uid: user.uid, gid: user.gid };
+async fn make_working_directory(
+    at: At<'_>,
+    run: &Run,
+    user: &RunAs,
+    root: &Arc<Root>,
+    tree: Tree,
+) -> Result<Tree, BuildError> {
+    let owner = Owner {
+        uid: user.uid,
+        gid: user.gid,
+    };
     let now = timestamp(at.work.services.clock.now());
-    let after = with_directory(tree, &run.cwd, owner, now)?;
-    let changes = diff(tree, &after);
+    let after = with_directory(&tree, &run.cwd, owner, now)?;
+    let changes = diff(&tree, &after);
     if changes.is_empty() {
-        return Ok(());
+        return Ok(tree);
     }
     let root = Arc::clone(root);
     blocking(move || yadokari_rootfs::apply(&root, &changes, &Origins::default())).await?;
-    Ok(())
+    Ok(after)
 }
 
-fn spec(at: At<'_>, run: &Run, user: &RunAs, root: &Root, mounts: &Prepared) -> Result<RunSpec, BuildError> {
+fn spec(
+    at: At<'_>,
+    run: &Run,
+    user: &RunAs,
+    root: &Root,
+    mounts: &Prepared,
+) -> Result<RunSpec, BuildError> {
     let request = &at.work.request;
     let defaults = &request.run;
     let mut spec = RunSpec::new(root.path(), &run.argv);
     spec.env = environment(run, user, mounts);
     spec.cwd = PathBuf::from(&run.cwd);
-    spec.user = User { uid: user.uid, gid: user.gid, groups: user.groups.clone() };
+    spec.user = User {
+        uid: user.uid,
+        gid: user.gid,
+        groups: user.groups.clone(),
+    };
     if let Some(hostname) = hostname(request) {
         spec.hostname.clone_from(hostname);
     }
-    spec.hosts = defaults.add_hosts.iter().map(|(name, address)| (address.clone(), name.to_lowercase())).collect();
+    spec.hosts = defaults
+        .add_hosts
+        .iter()
+        .map(|(name, address)| (address.clone(), name.to_lowercase()))
+        .collect();
     spec.network = network(run.network, defaults);
-    spec.security = if run.insecure { Security::Insecure } else { Security::Sandbox };
+    spec.security = if run.insecure {
+        Security::Insecure
+    } else {
+        Security::Sandbox
+    };
     spec.mounts = mounts.mounts().to_vec();
-    spec.ulimits = defaults.ulimits.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?;
+    spec.ulimits = defaults
+        .ulimits
+        .iter()
+        .map(|text| ulimit(text))
+        .collect::<Result<_, _>>()?;
     spec.shm_size = defaults.shm_size;
     spec.resolv_conf = ResolvConf::Inherit;
     spec.hidden = vec![request.state_dir.clone(), at.work.context.path().to_owned()];
@@ -93,7 +122,12 @@ fn spec(at: At<'_>, run: &Run, user: &RunAs, root: &Root, mounts: &Prepared) -> 
 /// The host name of a command: the request's, or the one a build argument gives.
 pub(crate) fn hostname(request: &BuildRequest) -> Option<&String> {
     const ARGUMENT: &str = "BUILDKIT_SANDBOX_HOSTNAME";
-    let given = request.build_args.iter().rev().find(|(name, _)| name == ARGUMENT).map(|(_, value)| value);
+    let given = request
+        .build_args
+        .iter()
+        .rev()
+        .find(|(name, _)| name == ARGUMENT)
+        .map(|(_, value)| value);
     request.run.hostname.as_ref().or(given)
 }
 
@@ -105,7 +139,10 @@ fn environment(run: &Run, user: &RunAs, mounts: &Prepared) -> Vec<(OsString, OsS
     if !is_set(&env, "HOME") {
         env.push(("HOME".to_owned(), user.home.clone()));
     }
-    let mut env: Vec<(OsString, OsString)> = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut env: Vec<(OsString, OsString)> = env
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     for (name, value) in mounts.variables() {
         let taken = env.iter().any(|(known, _)| known == name);
         // An agent's socket does not replace a variable that the Dockerfile sets.
@@ -127,14 +164,22 @@ fn network(asked: RunNetwork, defaults: &RunDefaults) -> sandbox::Network {
 
 /// Reads `name=soft[:hard]`; `-1` is no limit.
 fn ulimit(text: &str) -> Result<Ulimit, BuildError> {
-    let bad = || BuildErrorKind::Refused(format!("invalid ulimit {text:?}: write it as name=soft[:hard]"));
+    let bad = || {
+        BuildErrorKind::Refused(format!(
+            "invalid ulimit {text:?}: write it as name=soft[:hard]"
+        ))
+    };
     let (name, limits) = text.split_once('=').ok_or_else(bad)?;
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     let number = |text: &str| match text {
         "-1" => Ok(u64::MAX),
         text => text.parse().map_err(|_| bad()),
     };
-    Ok(Ulimit { name: name.to_owned(), soft: number(soft)?, hard: number(hard)? })
+    Ok(Ulimit {
+        name: name.to_owned(),
+        soft: number(soft)?,
+        hard: number(hard)?,
+    })
 }
 
 /// Runs the command on a thread of its own, alone where the isolation allows only one at a time.
@@ -149,7 +194,13 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
         true => (None, Some(ground.read_owned().await)),
     };
     let exit = blocking(move || {
-        let mut output = |stream, bytes: &[u8]| events.on(Event::Output { step, stream, bytes });
+        let mut output = |stream, bytes: &[u8]| {
+            events.on(Event::Output {
+                step,
+                stream,
+                bytes,
+            })
+        };
         let exit = runner.run(&spec, &mut output, &cancel);
         drop((alone, beside));
         exit
@@ -163,9 +214,18 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
             if exit.success() {
                 return Ok(());
             }
-            Err(BuildErrorKind::Failed { command: shown(run), code: exit.code, cause: exit.cause() }.into())
+            Err(BuildErrorKind::Failed {
+                command: shown(run),
+                code: exit.code,
+                cause: exit.cause(),
+            }
+            .into())
         }
         Err(sandbox::RunError::Cancelled) => Err(BuildErrorKind::Cancelled.into()),
-        Err(source) => Err(BuildErrorKind::Run { command: shown(run), source }.into()),
+        Err(source) => Err(BuildErrorKind::Run {
+            command: shown(run),
+            source,
+        }
+        .into()),
     }
 }

@@ -15,7 +15,11 @@ use crate::time::timestamp;
 use crate::users::Accounts;
 
 /// Makes the directory and what is missing above it, for the user the configuration names.
-pub(crate) async fn workdir(at: At<'_>, workdir: &Workdir, files: &mut StageFiles) -> Result<Made, BuildError> {
+pub(crate) async fn workdir(
+    at: At<'_>,
+    workdir: &Workdir,
+    files: &mut StageFiles,
+) -> Result<Made, BuildError> {
     let owner = if OwnerWords::parse(&workdir.user).has_name() {
         accounts(files, at.work).await?.owner(&workdir.user)
     } else {
@@ -25,15 +29,38 @@ pub(crate) async fn workdir(at: At<'_>, workdir: &Workdir, files: &mut StageFile
     let now = timestamp(at.work.services.clock.now());
     let mut after = with_directory(&before, &workdir.path, owner, now)?;
     if let Some(epoch) = at.work.plan.epoch {
-        pin_created(&before, &mut after, &workdir.path, Timestamp { seconds: epoch, nanos: 0 });
+        pin_created(
+            &before,
+            &mut after,
+            &workdir.path,
+            Timestamp {
+                seconds: epoch,
+                nanos: 0,
+            },
+        );
     }
     let changes = diff(&before, &after);
-    Ok(Made::Changes { changes: Arc::new(changes), after, contents: Arc::new(Origins::default()), sources: Sources::Settled })
+    Ok(Made::Changes {
+        changes: Arc::new(changes),
+        after,
+        contents: Arc::new(Origins::default()),
+        sources: Sources::Settled,
+    })
 }
 
 /// A tree in which a directory exists; links on the way are followed, existing directories left alone.
-pub(crate) fn with_directory(before: &Tree, path: &str, owner: Owner, now: Timestamp) -> Result<Tree, CopyFailure> {
-    let rules = Rules { owner: Some(owner), chmod: None, exclude: None, now };
+pub(crate) fn with_directory(
+    before: &Tree,
+    path: &str,
+    owner: Owner,
+    now: Timestamp,
+) -> Result<Tree, CopyFailure> {
+    let rules = Rules {
+        owner: Some(owner),
+        chmod: None,
+        exclude: None,
+        now,
+    };
     let mut placement = Placement::new(before.clone(), rules);
     placement.directory(path)?;
     Ok(placement.finish().0)
@@ -41,7 +68,9 @@ pub(crate) fn with_directory(before: &Tree, path: &str, owner: Owner, now: Times
 
 /// Gives the directory itself the epoch if it was made here; its parents were touched by their children.
 fn pin_created(before: &Tree, after: &mut Tree, path: &str, epoch: Timestamp) {
-    let Ok(found) = after.resolve(path, yadokari_tree::Follow::All) else { return };
+    let Ok(found) = after.resolve(path, yadokari_tree::Follow::All) else {
+        return;
+    };
     if before.get(&found.path).is_none()
         && let Some(metadata) = after.metadata_mut(&found.path)
     {

@@ -205,13 +205,6 @@ fn refuse_what_cannot_be(given: Given<'_>) -> Result<(), UsageError> {
             "use `--output type=local,dest=DIR`",
         );
     }
-    if given.flags.place.snapshot == SnapshotFlag::Overlay {
-        return unavailable(
-            "snapshot",
-            "changes are found by scan in every isolation",
-            "use --snapshot=auto: the layers are the same",
-        );
-    }
     for (flag, value) in [
         ("provenance", &given.flags.docker.provenance),
         ("sbom", &given.flags.docker.sbom),

@@ -33,7 +33,6 @@ fn kanikos_refused_combinations() {
         &["--no-push", "--image-name-with-digest-file=a"],
         &["--no-push", "--image-name-tag-with-digest-file=a"],
         &["--no-push", "--materialize"],
-        &["--no-push", "--snapshot=overlay"],
     ];
     let told: Vec<_> = combinations
         .iter()
@@ -69,10 +68,6 @@ fn kanikos_refused_combinations() {
     ["--no-push", "--materialize"]
     error: --materialize cannot be done: images are never unpacked into this container
     hint: use `--output type=local,dest=DIR`
-
-    ["--no-push", "--snapshot=overlay"]
-    error: --snapshot cannot be done: changes are found by scan in every isolation
-    hint: use --snapshot=auto: the layers are the same
     "##);
 }
 

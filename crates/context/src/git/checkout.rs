@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::git::command::Session;
 use crate::git::normalise::normalise;
-use crate::git::remote::{RemoteCommit, check, is_full_hash};
-use crate::git::{GitCredentials, GitError, GitReference, GitTool};
+use crate::git::{GitCredentials, GitError, GitReference, GitTool, program};
 
 /// How a repository is fetched, where its address does not say.
 #[derive(Debug, Clone)]
@@ -91,11 +89,16 @@ impl GitTool {
         let keep_git_dir = keep_git_dir(reference, options)?;
         let wanted = self.resolve(reference, options).await?;
         let keep = tempfile::Builder::new().prefix("git-").tempdir_in(scratch);
-        let keep = keep.map_err(|error| failed(scratch, error))?;
+        let keep = keep.map_err(|error| GitError::at(scratch, error))?;
         let tree = keep.path().join("tree");
-        fs::create_dir(&tree).map_err(|error| failed(&tree, error))?;
-        let session = self.session(reference, options, &tree);
-        let (commit, commit_time) = fill(&session, reference, &wanted, options).await?;
+        fs::create_dir(&tree).map_err(|error| GitError::at(&tree, error))?;
+        let (commit, commit_time) = match self {
+            Self::Program(program) => {
+                let session = program.session(reference, options, &tree);
+                program::fill(&session, reference, &wanted, options).await?
+            }
+            Self::Library(library) => library.fill(reference, &wanted, options, &tree).await?,
+        };
         let directory = subdirectory(&tree, reference.subdirectory.as_deref())?;
         let time = reference.commit_time.then_some(commit_time);
         tidy(tree, keep_git_dir, time).await?;
@@ -112,93 +115,6 @@ fn keep_git_dir(reference: &GitReference, options: &CheckoutOptions) -> Result<b
     match (reference.keep_git_dir, options.keep_git_dir) {
         (Some(address), Some(instruction)) if address != instruction => Err(GitError::KeepGitDir),
         (address, instruction) => Ok(address.or(instruction).unwrap_or(false)),
-    }
-}
-
-async fn fill(
-    session: &Session<'_>,
-    reference: &GitReference,
-    wanted: &RemoteCommit,
-    options: &CheckoutOptions,
-) -> Result<(String, i64), GitError> {
-    session.run(&["init", "-q"]).await?;
-    session
-        .run(&["remote", "add", "origin", session.remote])
-        .await?;
-    let revision = fetch(session, reference, wanted, options.depth).await?;
-    session
-        .run(&["checkout", "-q", "-f", "--detach", &revision])
-        .await?;
-    let shown = session
-        .run(&["show", "-s", "--format=%H %ct", "HEAD"])
-        .await?;
-    let (commit, time) = shown.trim().split_once(' ').unwrap_or((shown.trim(), "0"));
-    let found = RemoteCommit {
-        commit: commit.to_owned(),
-        name: None,
-    };
-    // The branch may have moved since it was asked for.
-    check(reference, &found)?;
-    if reference.submodules.unwrap_or(options.submodules) {
-        fetch_submodules(session, options.depth).await?;
-    }
-    Ok((found.commit, time.parse().unwrap_or(0)))
-}
-
-/// Downloads as little as the server allows, and says what to check out.
-async fn fetch(
-    session: &Session<'_>,
-    reference: &GitReference,
-    wanted: &RemoteCommit,
-    depth: u32,
-) -> Result<String, GitError> {
-    let by_commit = reference.fetch_by_commit.unwrap_or(false) || wanted.name.is_none();
-    let what = match (&wanted.name, by_commit) {
-        (Some(name), false) => name,
-        _ => &wanted.commit,
-    };
-    let depth = format!("--depth={depth}");
-    let mut arguments = vec!["fetch", "-q", "--no-tags", "--no-recurse-submodules"];
-    if depth != "--depth=0" {
-        arguments.push(&depth);
-    }
-    arguments.extend(["origin", what]);
-    match session.run(&arguments).await {
-        Ok(_) => Ok("FETCH_HEAD".to_owned()),
-        // Many servers give out single commits only if a ref ends in them.
-        Err(_) if is_full_hash(what) => fetch_everything(session, what).await,
-        Err(error) => Err(error),
-    }
-}
-
-async fn fetch_everything(session: &Session<'_>, commit: &str) -> Result<String, GitError> {
-    let heads = "+refs/heads/*:refs/remotes/origin/*";
-    let tags = "+refs/tags/*:refs/tags/*";
-    let fetch = [
-        "fetch",
-        "-q",
-        "--no-recurse-submodules",
-        "origin",
-        heads,
-        tags,
-    ];
-    session.run(&fetch).await?;
-    let object = format!("{commit}^{{commit}}");
-    let known = session.run(&["cat-file", "-e", &object]).await;
-    let reference = commit.to_owned();
-    known.map_err(|_| GitError::RefMissing { reference })?;
-    Ok(commit.to_owned())
-}
-
-async fn fetch_submodules(session: &Session<'_>, depth: u32) -> Result<(), GitError> {
-    let depth = format!("--depth={depth}");
-    let mut arguments = vec!["submodule", "-q", "update", "--init", "--recursive"];
-    if depth != "--depth=0" {
-        arguments.push(&depth);
-    }
-    match session.directory.join(".gitmodules").exists() {
-        true => session.run(&arguments).await.map(drop),
-        false => Ok(()),
     }
 }
 
@@ -230,12 +146,12 @@ async fn tidy(tree: PathBuf, keep_git_dir: bool, time: Option<i64>) -> Result<()
     let top = tree.clone();
     let work = tokio::task::spawn_blocking(move || {
         if !keep_git_dir {
-            remove(&tree.join(".git")).map_err(|error| failed(&tree, error))?;
+            remove(&tree.join(".git")).map_err(|error| GitError::at(&tree, error))?;
         }
         normalise(&tree, keep_git_dir, time)
     });
     work.await
-        .unwrap_or_else(|stopped| Err(failed(&top, io::Error::other(stopped))))
+        .unwrap_or_else(|stopped| Err(GitError::at(&top, io::Error::other(stopped))))
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -244,9 +160,4 @@ fn remove(path: &Path) -> io::Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(_) => Ok(()),
     }
-}
-
-pub(crate) fn failed(path: &Path, source: io::Error) -> GitError {
-    let path = path.to_path_buf();
-    GitError::Io { path, source }
 }

@@ -62,8 +62,17 @@ impl GitCredentials {
         )
     }
 
+    /// A message without what these hold.
+    pub(crate) fn redacted(credentials: Option<&Self>, message: &str) -> String {
+        let secrets = credentials.map(Self::secrets).unwrap_or_default();
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(message.trim().to_owned(), |message, secret| {
+            message.replace(secret.as_str(), "***")
+        })
+    }
+
     /// What must not appear in any text.
-    pub(crate) fn secrets(&self) -> Vec<String> {
+    fn secrets(&self) -> Vec<String> {
         let plain = match self {
             Self::Header(value) => value.clone(),
             Self::Password { password, .. } => password.clone(),

@@ -9,7 +9,6 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::git::GitError;
-use crate::git::checkout::failed;
 
 /// Makes directories 0755 and files 0755 or 0644; drops submodules' `.git` unless it is kept.
 ///
@@ -18,22 +17,22 @@ pub(crate) fn normalise(tree: &Path, keep: bool, time: Option<i64>) -> Result<()
     let mut found = Vec::new();
     let mut walk = WalkDir::new(tree).into_iter();
     while let Some(entry) = walk.next() {
-        let entry = entry.map_err(|error| failed(tree, error.into()))?;
+        let entry = entry.map_err(|error| GitError::at(tree, error.into()))?;
         let is_git = entry.file_name() == ".git" && entry.depth() > 0;
         if is_git && entry.file_type().is_dir() {
             walk.skip_current_dir();
         }
         if is_git && !keep {
             let removed = remove(&entry);
-            removed.map_err(|error| failed(entry.path(), error))?;
+            removed.map_err(|error| GitError::at(entry.path(), error))?;
             continue;
         }
-        set_mode(&entry).map_err(|error| failed(entry.path(), error))?;
+        set_mode(&entry).map_err(|error| GitError::at(entry.path(), error))?;
         found.push(entry.into_path());
     }
     let Some(seconds) = time else { return Ok(()) };
     for path in found.iter().rev() {
-        set_time(path, seconds).map_err(|error| failed(path, error))?;
+        set_time(path, seconds).map_err(|error| GitError::at(path, error))?;
     }
     Ok(())
 }

@@ -253,7 +253,7 @@ fn scp_address(text: &str) -> Option<Scp<'_>> {
 }
 
 /// Credentials of an http address move out of it; the user of an ssh address is part of it.
-fn take_credentials(url: &mut Url) -> Option<GitCredentials> {
+pub(crate) fn take_credentials(url: &mut Url) -> Option<GitCredentials> {
     let username = percent_decode(url.username());
     let password = url.password().map(percent_decode);
     let has_any = !username.is_empty() || password.is_some();

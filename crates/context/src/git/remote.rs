@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::git::command::Session;
-use crate::git::{CheckoutOptions, GitError, GitReference, GitTool};
+use crate::git::{CheckoutOptions, GitError, GitReference, GitTool, program};
 
 /// A ref as the server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,49 +27,27 @@ impl GitTool {
         reference: &GitReference,
         options: &CheckoutOptions,
     ) -> Result<RemoteCommit, GitError> {
-        let session = self.session(reference, options, Path::new("/"));
-        let found = ask(&session, reference).await?;
+        let asked = wanted_commit(reference);
+        let found = match (asked, self) {
+            (Some(found), _) => found,
+            (None, Self::Program(program)) => {
+                let session = program.session(reference, options, Path::new("/"));
+                program::ask(&session, reference).await?
+            }
+            (None, Self::Library(library)) => library.ask(reference, options).await?,
+        };
         check(reference, &found)?;
         Ok(found)
     }
-
-    pub(crate) fn session<'a>(
-        &'a self,
-        reference: &'a GitReference,
-        options: &'a CheckoutOptions,
-        directory: &'a Path,
-    ) -> Session<'a> {
-        Session {
-            tool: self,
-            remote: &reference.remote,
-            directory,
-            credentials: reference
-                .credentials
-                .as_ref()
-                .or(options.credentials.as_ref()),
-            insecure_tls: options.insecure_tls,
-        }
-    }
 }
 
-async fn ask(session: &Session<'_>, wanted: &GitReference) -> Result<RemoteCommit, GitError> {
-    if let Some(commit) = wanted.commit.as_ref().or(wanted.reference.as_ref())
-        && is_full_hash(commit)
-    {
-        let commit = commit.clone();
-        return Ok(RemoteCommit { commit, name: None });
-    }
-    let Some(name) = &wanted.reference else {
-        let listing = session
-            .run(&["ls-remote", "--symref", "--", &wanted.remote, "HEAD"])
-            .await?;
-        return default_branch(&listing).ok_or_else(|| missing("HEAD"));
-    };
-    let peeled = format!("{name}^{{}}");
-    let listing = session
-        .run(&["ls-remote", "--", &wanted.remote, name, &peeled])
-        .await?;
-    choose(name, &listing).ok_or_else(|| missing(name))
+/// A commit that is wanted by its whole hash: nobody has to be asked.
+fn wanted_commit(wanted: &GitReference) -> Option<RemoteCommit> {
+    let commit = wanted.commit.as_ref().or(wanted.reference.as_ref())?;
+    is_full_hash(commit).then(|| RemoteCommit {
+        commit: commit.clone(),
+        name: None,
+    })
 }
 
 pub(crate) fn check(wanted: &GitReference, found: &RemoteCommit) -> Result<(), GitError> {
@@ -85,7 +62,7 @@ pub(crate) fn check(wanted: &GitReference, found: &RemoteCommit) -> Result<(), G
     }
 }
 
-fn missing(reference: &str) -> GitError {
+pub(crate) fn missing(reference: &str) -> GitError {
     let reference = reference.to_owned();
     GitError::RefMissing { reference }
 }
@@ -96,43 +73,26 @@ pub(crate) fn is_full_hash(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(hex)
 }
 
-/// Reads `ls-remote --symref … HEAD`.
-fn default_branch(listing: &str) -> Option<RemoteCommit> {
-    let mut name = None;
-    for line in listing.lines() {
-        match line.split_once('\t')? {
-            (target, "HEAD") if target.starts_with("ref: ") => {
-                name = target.strip_prefix("ref: ").map(str::to_owned);
-            }
-            (hash, "HEAD") if is_full_hash(hash) => {
-                let name = name.or_else(|| Some("HEAD".to_owned()));
-                let commit = hash.to_owned();
-                return Some(RemoteCommit { commit, name });
-            }
-            _ => {}
-        }
-    }
-    None
+/// Chooses among refs, given as hashes and full names; `NAME^{}` is what the tag `NAME` stands for.
+pub(crate) fn choose(name: &str, refs: &[(String, String)]) -> Option<RemoteCommit> {
+    let hash_of = |wanted: &str| {
+        let found = refs.iter().find(|(_, found)| *found == wanted);
+        found.map(|(hash, _)| hash.clone())
+    };
+    candidates(name).into_iter().find_map(|full| {
+        let commit = hash_of(&format!("{full}^{{}}")).or_else(|| hash_of(&full))?;
+        let name = Some(full);
+        Some(RemoteCommit { commit, name })
+    })
 }
 
-/// Reads `ls-remote … NAME NAME^{}`, whose patterns also match longer names.
-fn choose(name: &str, listing: &str) -> Option<RemoteCommit> {
+/// The full names that a name may stand for, the likeliest first.
+pub(crate) fn candidates(name: &str) -> [String; 3] {
     let below = |prefix: &str| match name.strip_prefix(prefix) {
         Some(_) => name.to_owned(),
         None => format!("{prefix}{name}"),
     };
-    let hash_of = |wanted: &str| {
-        let mut lines = listing.lines().filter_map(|line| line.split_once('\t'));
-        let found = lines.find(|(hash, found)| *found == wanted && is_full_hash(hash));
-        found.map(|(hash, _)| hash.to_owned())
-    };
     [below("refs/"), below("refs/heads/"), below("refs/tags/")]
-        .into_iter()
-        .find_map(|full| {
-            let commit = hash_of(&format!("{full}^{{}}")).or_else(|| hash_of(&full))?;
-            let name = Some(full);
-            Some(RemoteCommit { commit, name })
-        })
 }
 
 #[cfg(test)]
@@ -145,32 +105,27 @@ mod tests {
 
     #[test]
     fn branches_come_before_tags_and_tags_are_peeled() {
-        let (a, b, c, d) = (hash('a'), hash('b'), hash('c'), hash('d'));
-        let both = format!("{a}\trefs/heads/v1\n{b}\trefs/tags/v1\n{c}\trefs/tags/v1^{{}}\n");
-        let tag = format!("{d}\trefs/heads/x/v1\n{b}\trefs/tags/v1\n{c}\trefs/tags/v1^{{}}\n");
+        let refs = |refs: &[(char, &str)]| -> Vec<_> {
+            let owned = |&(digit, name): &(char, &str)| (hash(digit), name.to_owned());
+            refs.iter().map(owned).collect()
+        };
+        let tag = [('b', "refs/tags/v1"), ('c', "refs/tags/v1^{}")];
+        let both = refs(&[('a', "refs/heads/v1"), tag[0], tag[1]]);
+        let longer = refs(&[('d', "refs/heads/x/v1"), tag[0], tag[1]]);
         let table = [
-            ("v1", both.as_str(), Some((&a, "refs/heads/v1"))),
-            ("refs/tags/v1", &both, Some((&c, "refs/tags/v1"))),
-            ("heads/v1", &both, Some((&a, "refs/heads/v1"))),
-            ("v1", &tag, Some((&c, "refs/tags/v1"))),
-            ("nope", "", None),
-            ("v1", "garbage", None),
+            ("v1", &both, Some(('a', "refs/heads/v1"))),
+            ("refs/tags/v1", &both, Some(('c', "refs/tags/v1"))),
+            ("heads/v1", &both, Some(('a', "refs/heads/v1"))),
+            ("v1", &longer, Some(('c', "refs/tags/v1"))),
+            ("nope", &both, None),
         ];
-        for (name, listing, expected) in table {
-            let expected = expected.map(|(commit, name)| RemoteCommit {
-                commit: commit.clone(),
+        for (name, refs, expected) in table {
+            let expected = expected.map(|(digit, name)| RemoteCommit {
+                commit: hash(digit),
                 name: Some(name.to_owned()),
             });
-            assert_eq!(choose(name, listing), expected, "{name}");
+            assert_eq!(choose(name, refs), expected, "{name}");
         }
-    }
-
-    #[test]
-    fn the_default_branch_has_its_name() {
-        let listing = format!("ref: refs/heads/main\tHEAD\n{}\tHEAD\n", hash('a'));
-        let found = default_branch(&listing).unwrap();
-        assert_eq!(found.name.as_deref(), Some("refs/heads/main"));
-        assert_eq!(default_branch(""), None);
     }
 
     #[test]

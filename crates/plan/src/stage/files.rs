@@ -1,10 +1,10 @@
 //! COPY, ADD and WORKDIR: what is put where, as far as it can be told without looking at files.
 
+use yadokari_dockerfile::ignore::Patterns;
+use yadokari_dockerfile::instruction::{Add, Copy, Sources, Workdir};
 use yadokari_dockerfile::lint::Lint;
 use yadokari_dockerfile::value::mode::Mode;
 use yadokari_dockerfile::value::owner::Owner;
-use yadokari_dockerfile::ignore::Patterns;
-use yadokari_dockerfile::instruction::{Add, Copy, Sources, Workdir};
 use yadokari_dockerfile::{Heredoc, Instruction, Located};
 
 use super::{Done, Evaluation};
@@ -25,7 +25,11 @@ struct Common<'a> {
 }
 
 impl Evaluation<'_> {
-    pub(super) fn copy(&mut self, at: &Located<Instruction>, copy: &Copy) -> Result<Done, PlanError> {
+    pub(super) fn copy(
+        &mut self,
+        at: &Located<Instruction>,
+        copy: &Copy,
+    ) -> Result<Done, PlanError> {
         let from = match &copy.from {
             Some(word) => self.source(at, word)?,
             None => Source::Context,
@@ -61,7 +65,11 @@ impl Evaluation<'_> {
         match source {
             Source::Stage(id) if id >= self.id => {
                 let current = self.outline.name_of(self.id);
-                Err(PlanErrorKind::CopyForward { from: word.to_owned(), current }.at(at.span))
+                Err(PlanErrorKind::CopyForward {
+                    from: word.to_owned(),
+                    current,
+                }
+                .at(at.span))
             }
             source => Ok(source),
         }
@@ -78,7 +86,12 @@ impl Evaluation<'_> {
             exclude: &add.exclude,
         };
         let (mut operation, history) = self.common(at, &common)?;
-        let checksum = add.checksum.as_ref().map(|text| self.expand(at, text)).transpose()?.filter(|text| !text.is_empty());
+        let checksum = add
+            .checksum
+            .as_ref()
+            .map(|text| self.expand(at, text))
+            .transpose()?
+            .filter(|text| !text.is_empty());
         let words = std::mem::take(&mut operation.sources);
         if checksum.is_some() {
             check_checksum(&words, add).map_err(|kind| kind.at(at.span))?;
@@ -104,14 +117,24 @@ impl Evaluation<'_> {
         Ok(copied(operation, history))
     }
 
-    fn common(&mut self, at: &Located<Instruction>, common: &Common<'_>) -> Result<(model::Copy, String), PlanError> {
+    fn common(
+        &mut self,
+        at: &Located<Instruction>,
+        common: &Common<'_>,
+    ) -> Result<(model::Copy, String), PlanError> {
         let sources = self.expand_all(at, &common.sources.paths)?;
         let written = self.expand(at, &common.sources.destination)?;
         let chown = self.flag(at, common.chown)?;
         let chmod = self.flag(at, common.chmod)?;
         let link = common.link && chmod.is_none();
         self.check_owner(at, chown.as_deref(), link)?;
-        let history = history(common, chown.as_deref(), chmod.as_deref(), &sources, &written);
+        let history = history(
+            common,
+            chown.as_deref(),
+            chmod.as_deref(),
+            &sources,
+            &written,
+        );
         let chown = chown.or_else(|| self.kaniko_owner());
         let operation = model::Copy {
             from: Source::Context,
@@ -120,7 +143,10 @@ impl Evaluation<'_> {
             documents: self.documents(at, &common.sources.heredocs)?,
             destination: paths::destination(self.state.directory(), &written),
             chown,
-            chmod: chmod.map(change_mode).transpose().map_err(|kind| kind.at(at.span))?,
+            chmod: chmod
+                .map(change_mode)
+                .transpose()
+                .map_err(|kind| kind.at(at.span))?,
             link,
             parents: common.parents,
             exclude: exclusion(common.exclude).map_err(|kind| kind.at(at.span))?,
@@ -130,7 +156,11 @@ impl Evaluation<'_> {
         Ok((operation, history))
     }
 
-    fn expand_all(&mut self, at: &Located<Instruction>, words: &[String]) -> Result<Vec<String>, PlanError> {
+    fn expand_all(
+        &mut self,
+        at: &Located<Instruction>,
+        words: &[String],
+    ) -> Result<Vec<String>, PlanError> {
         words.iter().map(|word| self.expand(at, word)).collect()
     }
 
@@ -141,13 +171,22 @@ impl Evaluation<'_> {
     }
 
     /// Expands a flag's value; an empty one is as good as none.
-    fn flag(&mut self, at: &Located<Instruction>, value: Option<&String>) -> Result<Option<String>, PlanError> {
+    fn flag(
+        &mut self,
+        at: &Located<Instruction>,
+        value: Option<&String>,
+    ) -> Result<Option<String>, PlanError> {
         let expanded = value.map(|value| self.expand(at, value)).transpose()?;
         Ok(expanded.filter(|value| !value.is_empty()))
     }
 
     /// A user can only be given by name where there are files to look it up in.
-    fn check_owner(&self, at: &Located<Instruction>, owner: Option<&str>, link: bool) -> Result<(), PlanError> {
+    fn check_owner(
+        &self,
+        at: &Located<Instruction>,
+        owner: Option<&str>,
+        link: bool,
+    ) -> Result<(), PlanError> {
         match owner {
             Some(owner) if Owner::parse(owner).has_name() && (link || !self.state.has_layers) => {
                 Err(PlanErrorKind::OwnerWithoutFiles(owner.to_owned()).at(at.span))
@@ -156,42 +195,71 @@ impl Evaluation<'_> {
         }
     }
 
-    fn documents(&mut self, at: &Located<Instruction>, heredocs: &[Heredoc]) -> Result<Vec<Document>, PlanError> {
+    fn documents(
+        &mut self,
+        at: &Located<Instruction>,
+        heredocs: &[Heredoc],
+    ) -> Result<Vec<Document>, PlanError> {
         let mut documents = Vec::with_capacity(heredocs.len());
         for heredoc in heredocs {
             if heredoc.name.contains('/') {
                 let name = heredoc.name.trim_start_matches('/');
-                return Err(PlanErrorKind::Value(format!("open /{name}: no such file or directory")).at(at.span));
+                return Err(PlanErrorKind::Value(format!(
+                    "open /{name}: no such file or directory"
+                ))
+                .at(at.span));
             }
             let content = if heredoc.expand {
                 let escape = self.outline.dockerfile.escape;
-                let expanded = self.state.scope.expand_body(escape, &heredoc.text()).at(at.span)?;
-                crate::lint::undefined(&mut self.warnings, at, &self.state.scope, &expanded.undefined);
+                let expanded = self
+                    .state
+                    .scope
+                    .expand_body(escape, &heredoc.text())
+                    .at(at.span)?;
+                crate::lint::undefined(
+                    &mut self.warnings,
+                    at,
+                    &self.state.scope,
+                    &expanded.undefined,
+                );
                 expanded.value.into_bytes()
             } else {
                 heredoc.body().into_owned()
             };
-            documents.push(Document { name: heredoc.name.clone(), content });
+            documents.push(Document {
+                name: heredoc.name.clone(),
+                content,
+            });
         }
         Ok(documents)
     }
 
     /// A plain source that the ignore file hides; with exceptions in the file nobody can tell.
     fn note_ignored(&mut self, at: &Located<Instruction>, copy: &model::Copy, verb: &str) {
-        let Some(ignore) = &self.outline.request.ignore else { return };
+        let Some(ignore) = &self.outline.request.ignore else {
+            return;
+        };
         if copy.from != Source::Context || ignore.has_negations() {
             return;
         }
         for word in &copy.sources {
             let path = paths::clean(word);
-            if ignore.excludes(path.trim_start_matches('/').as_bytes()).is_some() {
-                self.warnings.extend(at.warn(Lint::copy_ignored_file(verb, word)));
+            if ignore
+                .excludes(path.trim_start_matches('/').as_bytes())
+                .is_some()
+            {
+                self.warnings
+                    .extend(at.warn(Lint::copy_ignored_file(verb, word)));
             }
         }
     }
 
     /// WORKDIR changes the directory of what follows, and makes sure that it exists.
-    pub(super) fn workdir(&mut self, at: &Located<Instruction>, workdir: &Workdir) -> Result<Done, PlanError> {
+    pub(super) fn workdir(
+        &mut self,
+        at: &Located<Instruction>,
+        workdir: &Workdir,
+    ) -> Result<Done, PlanError> {
         let written = self.expand(at, &workdir.path)?;
         self.note_relative(at, &written);
         let path = paths::workdir(&self.state.config.config.working_dir, &written);
@@ -204,7 +272,10 @@ impl Evaluation<'_> {
         self.check_owner(at, Some(&user), false)?;
         Ok(Done {
             operation: Operation::Workdir(model::Workdir { path, user }),
-            history: Some(HistoryRow { created_by, empty_layer: false }),
+            history: Some(HistoryRow {
+                created_by,
+                empty_layer: false,
+            }),
         })
     }
 
@@ -213,7 +284,8 @@ impl Evaluation<'_> {
             self.state.workdir_set = true;
         } else if !self.state.workdir_set {
             self.state.workdir_set = true;
-            self.warnings.extend(at.warn(Lint::workdir_relative_path(written)));
+            self.warnings
+                .extend(at.warn(Lint::workdir_relative_path(written)));
         }
     }
 }
@@ -221,7 +293,10 @@ impl Evaluation<'_> {
 fn copied(operation: model::Copy, created_by: String) -> Done {
     Done {
         operation: Operation::Copy(Box::new(operation)),
-        history: Some(HistoryRow { created_by, empty_layer: false }),
+        history: Some(HistoryRow {
+            created_by,
+            empty_layer: false,
+        }),
     }
 }
 
@@ -244,19 +319,32 @@ fn exclusion(words: &[String]) -> Result<Option<(Vec<String>, Patterns)>, PlanEr
     if words.is_empty() {
         return Ok(None);
     }
-    let patterns = Patterns::from_words(words)
-        .map_err(|error| PlanErrorKind::Value(format!("invalid excludepatterns: {words:?}: {error}")))?;
+    let patterns = Patterns::from_words(words).map_err(|error| {
+        PlanErrorKind::Value(format!("invalid excludepatterns: {words:?}: {error}"))
+    })?;
     Ok(Some((words.to_vec(), patterns)))
 }
 
 /// The row in the history: sources and destination as written, after expansion.
-fn history(common: &Common<'_>, chown: Option<&str>, chmod: Option<&str>, sources: &[String], dest: &str) -> String {
+fn history(
+    common: &Common<'_>,
+    chown: Option<&str>,
+    chmod: Option<&str>,
+    sources: &[String],
+    dest: &str,
+) -> String {
     let mut words = vec![common.keyword.to_owned()];
     words.extend(common.parents.then(|| "--parents".to_owned()));
     words.extend(chown.map(|value| format!("--chown={value}")));
     words.extend(chmod.map(|value| format!("--chmod={value}")));
     words.extend(sources.iter().cloned());
-    words.extend(common.sources.heredocs.iter().map(|heredoc| format!("<<{}", heredoc.name)));
+    words.extend(
+        common
+            .sources
+            .heredocs
+            .iter()
+            .map(|heredoc| format!("<<{}", heredoc.name)),
+    );
     words.push(dest.to_owned());
     format!("{} # buildkit", words.join(" "))
 }

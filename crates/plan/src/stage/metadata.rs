@@ -1,12 +1,13 @@
 //! Instructions that change the image's configuration and nothing else.
 
+use yadokari_dockerfile::instruction::{
+    Cmd, Command, Entrypoint, Expose, Healthcheck, Label, Maintainer, Onbuild, Shell, StopSignal,
+    User, Volume,
+};
 use yadokari_dockerfile::lint::Lint;
+use yadokari_dockerfile::lint::predicate;
 use yadokari_dockerfile::value::quote::{plain_list, quoted_list};
 use yadokari_dockerfile::value::{port, signal};
-use yadokari_dockerfile::instruction::{
-    Cmd, Command, Entrypoint, Expose, Healthcheck, Label, Maintainer, Onbuild, Shell, StopSignal, User, Volume,
-};
-use yadokari_dockerfile::lint::predicate;
 use yadokari_dockerfile::{Instruction, Located};
 use yadokari_image::{Empty, Healthcheck as ImageHealthcheck};
 
@@ -16,13 +17,21 @@ use crate::error::{PlanError, PlanErrorKind};
 use crate::model::Operation;
 
 impl Evaluation<'_> {
-    pub(super) fn label(&mut self, at: &Located<Instruction>, label: &Label) -> Result<Done, PlanError> {
+    pub(super) fn label(
+        &mut self,
+        at: &Located<Instruction>,
+        label: &Label,
+    ) -> Result<Done, PlanError> {
         let mut pairs = Vec::with_capacity(label.pairs.len());
         for pair in &label.pairs {
             let name = self.expand(at, &pair.name)?;
             pairs.push((name, self.expand(at, &pair.value)?));
         }
-        self.state.config.config.labels.extend(pairs.iter().cloned());
+        self.state
+            .config
+            .config
+            .labels
+            .extend(pairs.iter().cloned());
         Ok(Self::metadata(format!("LABEL {}", joined(&pairs))))
     }
 
@@ -36,7 +45,11 @@ impl Evaluation<'_> {
         Self::metadata(history)
     }
 
-    pub(super) fn entrypoint(&mut self, at: &Located<Instruction>, entrypoint: &Entrypoint) -> Done {
+    pub(super) fn entrypoint(
+        &mut self,
+        at: &Located<Instruction>,
+        entrypoint: &Entrypoint,
+    ) -> Done {
         let words = self.command(at, &entrypoint.command, "ENTRYPOINT");
         let history = format!("ENTRYPOINT {}", quoted_list(&words));
         let config = &mut self.state.config.config;
@@ -48,12 +61,18 @@ impl Evaluation<'_> {
     }
 
     /// The words of a command, the shell in front of the shell form.
-    fn command(&mut self, at: &Located<Instruction>, command: &Command, instruction: &str) -> Vec<String> {
+    fn command(
+        &mut self,
+        at: &Located<Instruction>,
+        command: &Command,
+        instruction: &str,
+    ) -> Vec<String> {
         match command {
             Command::Exec(words) => words.clone(),
             Command::Shell(text) => {
                 if self.state.config.config.shell.is_empty() {
-                    self.warnings.extend(at.warn(Lint::json_args_recommended(instruction)));
+                    self.warnings
+                        .extend(at.warn(Lint::json_args_recommended(instruction)));
                 }
                 let mut words = self.shell_words();
                 words.push(text.clone());
@@ -75,13 +94,19 @@ impl Evaluation<'_> {
         Self::metadata(format!("SHELL {}", plain_list(&shell.shell)))
     }
 
-    pub(super) fn expose(&mut self, at: &Located<Instruction>, expose: &Expose) -> Result<Done, PlanError> {
+    pub(super) fn expose(
+        &mut self,
+        at: &Located<Instruction>,
+        expose: &Expose,
+    ) -> Result<Done, PlanError> {
         let mut ports = Vec::new();
         for word in &expose.words {
             for word in self.expand_list(at, word)? {
-                let spec = port::parse(&word).map_err(|error| PlanErrorKind::Value(error.to_string()).at(at.span))?;
+                let spec = port::parse(&word)
+                    .map_err(|error| PlanErrorKind::Value(error.to_string()).at(at.span))?;
                 let lints = predicate::port_lints(&word, &spec);
-                self.warnings.extend(lints.into_iter().filter_map(|lint| at.warn(lint)));
+                self.warnings
+                    .extend(lints.into_iter().filter_map(|lint| at.warn(lint)));
                 ports.extend(spec.ports);
             }
         }
@@ -91,13 +116,21 @@ impl Evaluation<'_> {
     }
 
     /// Expands a word and splits what comes out.
-    fn expand_list(&mut self, at: &Located<Instruction>, word: &str) -> Result<Vec<String>, PlanError> {
+    fn expand_list(
+        &mut self,
+        at: &Located<Instruction>,
+        word: &str,
+    ) -> Result<Vec<String>, PlanError> {
         use crate::error::At as _;
         let escape = self.outline.dockerfile.escape;
         self.state.scope.expand_words(escape, word).at(at.span)
     }
 
-    pub(super) fn volume(&mut self, at: &Located<Instruction>, volume: &Volume) -> Result<Done, PlanError> {
+    pub(super) fn volume(
+        &mut self,
+        at: &Located<Instruction>,
+        volume: &Volume,
+    ) -> Result<Done, PlanError> {
         let mut paths = Vec::with_capacity(volume.paths.len());
         for path in &volume.paths {
             let path = self.expand(at, path)?;
@@ -112,15 +145,24 @@ impl Evaluation<'_> {
         Ok(Self::metadata(format!("VOLUME {}", plain_list(&paths))))
     }
 
-    pub(super) fn user(&mut self, at: &Located<Instruction>, user: &User) -> Result<Done, PlanError> {
+    pub(super) fn user(
+        &mut self,
+        at: &Located<Instruction>,
+        user: &User,
+    ) -> Result<Done, PlanError> {
         let user = self.expand(at, &user.user)?;
         self.state.config.config.user.clone_from(&user);
         Ok(Self::metadata(format!("USER {user}")))
     }
 
-    pub(super) fn stop_signal(&mut self, at: &Located<Instruction>, signal: &StopSignal) -> Result<Done, PlanError> {
+    pub(super) fn stop_signal(
+        &mut self,
+        at: &Located<Instruction>,
+        signal: &StopSignal,
+    ) -> Result<Done, PlanError> {
         let text = self.expand(at, &signal.signal)?;
-        signal::parse(&text).map_err(|error| PlanErrorKind::Value(error.to_string()).at(at.span))?;
+        signal::parse(&text)
+            .map_err(|error| PlanErrorKind::Value(error.to_string()).at(at.span))?;
         self.state.config.config.stop_signal.clone_from(&text);
         Ok(Self::metadata(format!("STOPSIGNAL {text}")))
     }
@@ -133,7 +175,6 @@ impl Evaluation<'_> {
             start_period: healthcheck.start_period,
             start_interval: healthcheck.start_interval,
             retries: healthcheck.retries,
-            ..ImageHealthcheck::default()
         });
         Self::metadata(format!("HEALTHCHECK {}", healthcheck.history()))
     }
@@ -145,7 +186,14 @@ impl Evaluation<'_> {
 
     /// ONBUILD is for the builds on top; this one has no row for it.
     pub(super) fn onbuild(&mut self, onbuild: &Onbuild) -> Done {
-        self.state.config.config.on_build.push(onbuild.trigger.clone());
-        Done { operation: Operation::Metadata, history: None }
+        self.state
+            .config
+            .config
+            .on_build
+            .push(onbuild.trigger.clone());
+        Done {
+            operation: Operation::Metadata,
+            history: None,
+        }
     }
 }

@@ -12,15 +12,29 @@ use crate::model::{HistoryRow, Operation, Run, RunMount, RunNetwork, Source};
 use crate::paths;
 
 /// Build arguments that every RUN gets as variables, in both cases, without asking.
-const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+const PROXIES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
 
 impl Evaluation<'_> {
-    pub(super) fn run(&mut self, at: &Located<Instruction>, run: &instruction::Run) -> Result<Done, PlanError> {
+    pub(super) fn run(
+        &mut self,
+        at: &Located<Instruction>,
+        run: &instruction::Run,
+    ) -> Result<Done, PlanError> {
         if !run.devices.is_empty() {
             return Err(PlanErrorKind::Device.at(at.span));
         }
         let script = run.script();
-        let mut argv = if script.needs_shell() { self.shell_words() } else { Vec::new() };
+        let mut argv = if script.needs_shell() {
+            self.shell_words()
+        } else {
+            Vec::new()
+        };
         argv.extend(script.arguments());
         if argv.is_empty() {
             return Err(PlanErrorKind::NoArguments.nowhere());
@@ -30,7 +44,11 @@ impl Evaluation<'_> {
         if insecure {
             self.require("security.insecure")?;
         }
-        let created_by = format!("RUN {}{} # buildkit", self.state.scope.argument_prefix(), argv.join(" "));
+        let created_by = format!(
+            "RUN {}{} # buildkit",
+            self.state.scope.argument_prefix(),
+            argv.join(" ")
+        );
         let operation = Run {
             argv,
             env: self.state.scope.variables().to_vec(),
@@ -48,14 +66,20 @@ impl Evaluation<'_> {
         };
         Ok(Done {
             operation: Operation::Run(Box::new(operation)),
-            history: Some(HistoryRow { created_by, empty_layer: false }),
+            history: Some(HistoryRow {
+                created_by,
+                empty_layer: false,
+            }),
         })
     }
 
     /// With kaniko's rules, the volumes declared so far.
     fn dropped_volumes(&self) -> Vec<String> {
         let volumes = self.state.config.config.volumes.keys();
-        volumes.filter(|_| self.outline.request.kaniko).cloned().collect()
+        volumes
+            .filter(|_| self.outline.request.kaniko)
+            .cloned()
+            .collect()
     }
 
     fn network(&self, network: instruction::Network) -> Result<RunNetwork, PlanError> {
@@ -70,7 +94,13 @@ impl Evaluation<'_> {
     }
 
     fn require(&self, right: &'static str) -> Result<(), PlanError> {
-        if self.outline.request.allow.iter().any(|granted| granted == right) {
+        if self
+            .outline
+            .request
+            .allow
+            .iter()
+            .any(|granted| granted == right)
+        {
             return Ok(());
         }
         Err(PlanErrorKind::NotAllowed(right).nowhere())
@@ -85,11 +115,18 @@ impl Evaluation<'_> {
                 found.insert(upper, value.clone());
             }
         }
-        let both = found.into_iter().flat_map(|(upper, value)| [(upper.to_ascii_lowercase(), value.clone()), (upper, value)]);
-        both.filter(|(name, _)| self.state.scope.get(name).is_none()).collect()
+        let both = found.into_iter().flat_map(|(upper, value)| {
+            [(upper.to_ascii_lowercase(), value.clone()), (upper, value)]
+        });
+        both.filter(|(name, _)| self.state.scope.get(name).is_none())
+            .collect()
     }
 
-    fn mounts(&mut self, at: &Located<Instruction>, raw: &[RawMount]) -> Result<Vec<RunMount>, PlanError> {
+    fn mounts(
+        &mut self,
+        at: &Located<Instruction>,
+        raw: &[RawMount],
+    ) -> Result<Vec<RunMount>, PlanError> {
         raw.iter().map(|raw| self.mount(at, raw)).collect()
     }
 
@@ -104,7 +141,11 @@ impl Evaluation<'_> {
         if target.as_deref() == Some("/") {
             return Err(PlanErrorKind::Value("invalid mount target \"/\"".to_owned()).at(at.span));
         }
-        Ok(RunMount { mount, target, from })
+        Ok(RunMount {
+            mount,
+            target,
+            from,
+        })
     }
 
     /// Where the mount is seen; a secret that is only a variable is seen nowhere.
@@ -114,7 +155,11 @@ impl Evaluation<'_> {
             (_, Some(target)) => Some(paths::join(directory, target)),
             (MountKind::Secret, None) if mount.env.is_some() => None,
             (MountKind::Secret, None) => {
-                let id = mount.id.as_deref().or(mount.source.as_deref()).unwrap_or_default();
+                let id = mount
+                    .id
+                    .as_deref()
+                    .or(mount.source.as_deref())
+                    .unwrap_or_default();
                 let name = id.rsplit('/').next().unwrap_or_default();
                 Some(format!("/run/secrets/{name}"))
             }
@@ -123,15 +168,26 @@ impl Evaluation<'_> {
         }
     }
 
-    fn mount_source(&self, at: &Located<Instruction>, mount: &Mount) -> Result<Option<Source>, PlanError> {
+    fn mount_source(
+        &self,
+        at: &Located<Instruction>,
+        mount: &Mount,
+    ) -> Result<Option<Source>, PlanError> {
         let Some(word) = &mount.from else {
             return Ok((mount.kind == MountKind::Bind).then_some(Source::Context));
         };
-        let source = self.outline.mount_source(word).map_err(|kind| kind.at(at.span))?;
+        let source = self
+            .outline
+            .mount_source(word)
+            .map_err(|kind| kind.at(at.span))?;
         match source {
             Source::Stage(id) if id >= self.id => {
                 let target = mount.target.clone().unwrap_or_default();
-                Err(PlanErrorKind::MountForward { from: word.clone(), target }.at(at.span))
+                Err(PlanErrorKind::MountForward {
+                    from: word.clone(),
+                    target,
+                }
+                .at(at.span))
             }
             source => Ok(Some(source)),
         }

@@ -33,7 +33,9 @@ impl Evaluation<'_> {
         for declaration in &arg.declarations {
             let name = &declaration.name;
             lint::secret_name(&mut self.warnings, at, "ARG", name);
-            let given = build_args(&self.outline.request.build_args).get(name.as_str()).map(|value| (*value).to_owned());
+            let given = build_args(&self.outline.request.build_args)
+                .get(name.as_str())
+                .map(|value| (*value).to_owned());
             let value = match (given, &declaration.default) {
                 (Some(value), _) => Some(value),
                 (None, Some(default)) => Some(self.expand(at, default)?),
@@ -54,7 +56,12 @@ impl Evaluation<'_> {
 /// Sets a variable of the image: in its place if it is there, at the end otherwise.
 fn set_environment(env: &mut Vec<String>, name: &str, value: &str) {
     let entry = format!("{name}={value}");
-    let known = env.iter_mut().find(|known| known.split_once('=').map_or(known.as_str(), |(name, _)| name) == name);
+    let known = env.iter_mut().find(|known| {
+        known
+            .split_once('=')
+            .map_or(known.as_str(), |(name, _)| name)
+            == name
+    });
     match known {
         Some(known) => *known = entry,
         None => env.push(entry),
@@ -63,5 +70,9 @@ fn set_environment(env: &mut Vec<String>, name: &str, value: &str) {
 
 /// Pairs as history rows show them: unquoted.
 pub(super) fn joined(pairs: &[(String, String)]) -> String {
-    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::parse;
-use yadokari_image::{ContainerConfig, Digest, DiffId, ImageConfig, Platform, Reference, RootFs};
-use yadokari_plan::{ImageKey, ImageSource, Images, NamedContext, Operation, Plan, PlanError, Progress, Request, ResolvedImage, Run, plan};
+use yadokari_image::{ContainerConfig, DiffId, Digest, ImageConfig, Platform, Reference, RootFs};
+use yadokari_plan::{
+    ImageKey, ImageSource, Images, NamedContext, Operation, Plan, PlanError, Progress, Request,
+    ResolvedImage, Run, plan,
+};
 
 /// A Dockerfile and everything a plan is a function of.
 #[derive(Debug, Clone)]
@@ -27,13 +30,20 @@ impl Case {
             allow: Vec::new(),
             hostname: None,
             all_stages: false,
+            kaniko: false,
             ignore: None,
         };
-        Self { text: text.to_owned(), request, images: BTreeMap::new() }
+        Self {
+            text: text.to_owned(),
+            request,
+            images: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn arg(mut self, name: &str, value: &str) -> Self {
-        self.request.build_args.push((name.to_owned(), value.to_owned()));
+        self.request
+            .build_args
+            .push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -86,7 +96,10 @@ impl Case {
     }
 
     fn wanted(&self) -> Platform {
-        self.request.platform.clone().unwrap_or_else(|| self.request.host.clone())
+        self.request
+            .platform
+            .clone()
+            .unwrap_or_else(|| self.request.host.clone())
     }
 
     /// Plans, handing in images as they are asked for; also the words they were asked for by.
@@ -99,7 +112,11 @@ impl Case {
                 Progress::NeedsImages(missing) => {
                     for request in missing {
                         let resolved = self.resolved(&request.key);
-                        assert!(images.insert(request.key, resolved).is_none(), "{} was known", request.word);
+                        assert!(
+                            images.insert(request.key, resolved).is_none(),
+                            "{} was known",
+                            request.word
+                        );
                         asked.push(request.word);
                     }
                 }
@@ -113,9 +130,17 @@ impl Case {
             ImageSource::Layout(path) => path.clone(),
         };
         let short = name.strip_suffix(":latest").unwrap_or(&name);
-        let config = self.images.get(short).cloned().unwrap_or_else(|| ordinary(&key.platform));
+        let config = self
+            .images
+            .get(short)
+            .cloned()
+            .unwrap_or_else(|| ordinary(&key.platform));
         let bytes = config.to_bytes();
-        ResolvedImage { manifest: Digest::of(name.as_bytes()), config_digest: Digest::of(&bytes), config }
+        ResolvedImage {
+            manifest: Digest::of(name.as_bytes()),
+            config_digest: Digest::of(&bytes),
+            config,
+        }
     }
 
     pub(crate) fn plan(&self) -> Plan {
@@ -134,7 +159,10 @@ impl Case {
 
     /// `line-line: message` of the error.
     pub(crate) fn error(&self) -> String {
-        let error = self.run().map(|(plan, _)| plan.to_string()).expect_err(&self.text);
+        let error = self
+            .run()
+            .map(|(plan, _)| plan.to_string())
+            .expect_err(&self.text);
         match error.span {
             Some(span) => format!("{}-{}: {error}", span.first_line, span.last_line),
             None => format!("-: {error}"),
@@ -143,7 +171,11 @@ impl Case {
 
     /// The build checks that planning raised.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.plan().warnings.iter().map(ToString::to_string).collect()
+        self.plan()
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// The plan's text.
@@ -156,7 +188,10 @@ impl Case {
         let plan = self.plan();
         let run = runs(&plan).pop().expect("a RUN");
         let pairs = run.env.iter().filter(|(name, _)| name != "PATH");
-        pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// The target's configuration.
@@ -168,7 +203,10 @@ impl Case {
     pub(crate) fn history(&self) -> Vec<String> {
         let plan = self.plan();
         let steps = plan.target_stage().steps.iter();
-        steps.filter_map(|step| step.history.as_ref()).map(|row| row.created_by.clone()).collect()
+        steps
+            .filter_map(|step| step.history.as_ref())
+            .map(|row| row.created_by.clone())
+            .collect()
     }
 }
 
@@ -189,8 +227,14 @@ fn ordinary(platform: &Platform) -> ImageConfig {
         os: platform.os.clone(),
         architecture: platform.architecture.clone(),
         variant: platform.variant.clone(),
-        config: ContainerConfig { env: vec!["PATH=/bin".to_owned()], ..ContainerConfig::default() },
-        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Some(vec![DiffId::from_digest(Digest::of(b"layer"))]) },
+        config: ContainerConfig {
+            env: vec!["PATH=/bin".to_owned()],
+            ..ContainerConfig::default()
+        },
+        rootfs: RootFs {
+            kind: "layers".to_owned(),
+            diff_ids: Some(vec![DiffId::from_digest(Digest::of(b"layer"))]),
+        },
         ..ImageConfig::default()
     }
 }

@@ -11,10 +11,14 @@ fn stages(plan: &Plan) -> Vec<usize> {
 /// What the first COPY of the target reads from.
 fn copied_from(case: &Case) -> Source {
     let plan = case.plan();
-    let found = plan.target_stage().steps.iter().find_map(|step| match &step.operation {
-        Operation::Copy(copy) => Some(copy.from.clone()),
-        _ => None,
-    });
+    let found = plan
+        .target_stage()
+        .steps
+        .iter()
+        .find_map(|step| match &step.operation {
+            Operation::Copy(copy) => Some(copy.from.clone()),
+            _ => None,
+        });
     found.expect("a COPY")
 }
 
@@ -28,11 +32,19 @@ fn the_target_is_the_last_stage_or_a_name_in_any_case() {
 #[test]
 fn numbers_and_generated_names_are_no_targets() {
     for name in ["0", "stage-0"] {
-        let error = Case::new("FROM base\nFROM base AS b").target(name).error();
-        assert_eq!(error, format!("-: target stage \"{name}\" could not be found"));
+        let error = Case::new("FROM base\nFROM base AS release")
+            .target(name)
+            .error();
+        assert_eq!(
+            error,
+            format!("-: target stage \"{name}\" could not be found")
+        );
     }
     let error = Case::new("FROM base AS build").target("biuld").error();
-    assert_eq!(error, "-: target stage \"biuld\" could not be found (did you mean build?)");
+    assert_eq!(
+        error,
+        "-: target stage \"biuld\" could not be found (did you mean build?)"
+    );
 }
 
 #[test]
@@ -41,19 +53,28 @@ fn only_what_the_target_needs_is_planned_and_asked_for() {
     let case = Case::new(text).target("d");
     assert_eq!(stages(&case.plan()), [0, 1, 3]);
     assert_eq!(case.asked(), ["one", "two"]);
-    assert_eq!(stages(&Case::new(text).target("d").all_stages().plan()), [0, 1, 2, 3, 4]);
+    assert_eq!(
+        stages(&Case::new(text).target("d").all_stages().plan()),
+        [0, 1, 2, 3, 4]
+    );
 }
 
 #[test]
 fn the_reference_of_an_image_that_nobody_needs_must_parse() {
     let error = Case::new("FROM UPPER\nFROM base").error();
-    assert!(error.starts_with("1-1: failed to parse stage name \"UPPER\""), "{error}");
+    assert!(
+        error.starts_with("1-1: failed to parse stage name \"UPPER\""),
+        "{error}"
+    );
 }
 
 #[test]
 fn triggers_of_an_image_may_ask_for_stages_and_images() {
     let case = Case::new("FROM one AS build\nFROM parent").image("parent", |config| {
-        config.config.on_build = vec!["COPY --from=build /x /".to_owned(), "COPY --from=other /y /".to_owned()];
+        config.config.on_build = vec![
+            "COPY --from=build /x /".to_owned(),
+            "COPY --from=other /y /".to_owned(),
+        ];
     });
     assert_eq!(stages(&case.plan()), [0, 1]);
     assert_eq!(case.asked(), ["one", "other", "parent"]);
@@ -64,7 +85,14 @@ fn triggers_come_first_and_are_not_passed_on() {
     let case = Case::new("FROM parent\nRUN own").image("parent", |config| {
         config.config.on_build = vec!["RUN echo  $A".to_owned(), "ENV A=1".to_owned()];
     });
-    assert_eq!(case.history(), ["RUN /bin/sh -c echo  $A # buildkit", "ENV A=1", "RUN /bin/sh -c own # buildkit"]);
+    assert_eq!(
+        case.history(),
+        [
+            "RUN /bin/sh -c echo  $A # buildkit",
+            "ENV A=1",
+            "RUN /bin/sh -c own # buildkit"
+        ]
+    );
     assert_eq!(case.config().on_build, [""; 0]);
     assert_eq!(case.plan().stages[0].steps[0].span.first_line, 1);
 }
@@ -74,41 +102,79 @@ fn triggers_of_a_stage_fire_in_stages_on_top_of_it_once() {
     let text = "FROM base AS a\nONBUILD RUN trigger\nFROM a AS b\nRUN b\nFROM b\nRUN c";
     let plan = Case::new(text).plan();
     let titles = |id: usize| -> Vec<String> {
-        plan.stage(StageId(id)).unwrap().steps.iter().map(|step| step.title.clone()).collect()
+        plan.stage(StageId(id))
+            .unwrap()
+            .steps
+            .iter()
+            .map(|step| step.title.clone())
+            .collect()
     };
     assert_eq!(titles(1), ["RUN trigger", "RUN b"]);
     assert_eq!(titles(2), ["RUN c"]);
-    assert_eq!(plan.stage(StageId(0)).unwrap().config.config.on_build, ["RUN trigger"]);
+    assert_eq!(
+        plan.stage(StageId(0)).unwrap().config.config.on_build,
+        ["RUN trigger"]
+    );
     assert!(plan.stage(StageId(0)).unwrap().steps[0].history.is_none());
 }
 
 #[test]
 fn a_trigger_that_makes_no_sense_is_blamed_on_the_from() {
-    let case = Case::new("\nFROM parent").image("parent", |config| config.config.on_build = vec!["bogus x".to_owned()]);
+    let case = Case::new("\nFROM parent").image("parent", |config| {
+        config.config.on_build = vec!["bogus x".to_owned()]
+    });
     assert_eq!(case.error(), "2-2: unknown instruction: bogus");
 }
 
 #[test]
 fn from_finds_scratch_then_earlier_stages_then_contexts_then_images() {
     let base = |case: Case| case.plan().target_stage().base.clone();
-    assert!(matches!(base(Case::new("FROM base AS scratch\nFROM scratch")), Base::Scratch));
-    assert!(matches!(base(Case::new("FROM base AS busybox\nFROM busybox").named_image("other", "x")), Base::Stage(StageId(0))));
-    assert!(matches!(base(Case::new("FROM busybox").named("busybox", NamedContext::Files)), Base::Context(name) if name == "busybox"));
+    assert!(matches!(
+        base(Case::new("FROM base AS scratch\nFROM scratch")),
+        Base::Scratch
+    ));
+    assert!(matches!(
+        base(Case::new("FROM base AS busybox\nFROM busybox").named_image("other", "x")),
+        Base::Stage(StageId(0))
+    ));
+    assert!(
+        matches!(base(Case::new("FROM busybox").named("busybox", NamedContext::Files)), Base::Context(name) if name == "busybox")
+    );
     assert_eq!(Case::new("FROM busybox").asked(), ["busybox"]);
-    assert_eq!(Case::new("FROM later\nFROM base AS later").target("later").asked(), ["base"]);
-    assert_eq!(Case::new("FROM later AS x\nFROM base AS later").target("x").asked(), ["later"]);
+    assert_eq!(
+        Case::new("FROM later\nFROM base AS later")
+            .target("later")
+            .asked(),
+        ["base"]
+    );
+    assert_eq!(
+        Case::new("FROM later AS x\nFROM base AS later")
+            .target("x")
+            .asked(),
+        ["later"]
+    );
 }
 
 #[test]
 fn from_matches_a_stage_name_byte_for_byte() {
-    assert!(matches!(Case::new("FROM base AS Build\nFROM build").plan().target_stage().base, Base::Stage(StageId(0))));
+    assert!(matches!(
+        Case::new("FROM base AS Build\nFROM build")
+            .plan()
+            .target_stage()
+            .base,
+        Base::Stage(StageId(0))
+    ));
     let error = Case::new("FROM base AS Build\nFROM Build").error();
-    assert!(error.contains("repository name (library/Build) must be lowercase"), "{error}");
+    assert!(
+        error.contains("repository name (library/Build) must be lowercase"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_context_of_a_stages_own_name_replaces_the_stage() {
-    let text = "FROM nowhere AS dep\nRUN never\nCOPY --from=missing / /\nFROM base\nCOPY --from=dep /x /";
+    let text =
+        "FROM nowhere AS dep\nRUN never\nCOPY --from=missing / /\nFROM base\nCOPY --from=dep /x /";
     let case = Case::new(text).named_image("dep", "other");
     let plan = case.plan();
     assert_eq!(case.asked(), ["base", "dep"]);
@@ -119,9 +185,17 @@ fn a_context_of_a_stages_own_name_replaces_the_stage() {
 
 #[test]
 fn contexts_are_found_by_the_familiar_name_of_an_image() {
-    for word in ["busybox", "busybox:latest", "docker.io/library/busybox", "docker.io/library/busybox:latest"] {
+    for word in [
+        "busybox",
+        "busybox:latest",
+        "docker.io/library/busybox",
+        "docker.io/library/busybox:latest",
+    ] {
         let case = Case::new(&format!("FROM {word}")).named("busybox", NamedContext::Files);
-        assert!(matches!(case.plan().target_stage().base, Base::Context(_)), "{word}");
+        assert!(
+            matches!(case.plan().target_stage().base, Base::Context(_)),
+            "{word}"
+        );
     }
     let long = Case::new("FROM busybox").named("docker.io/library/busybox", NamedContext::Files);
     assert!(matches!(long.plan().target_stage().base, Base::Image(_)));
@@ -130,7 +204,9 @@ fn contexts_are_found_by_the_familiar_name_of_an_image() {
 #[test]
 fn a_context_that_means_nothing_fails_where_it_is_used() {
     let unknown = || NamedContext::Unknown("bogus".to_owned());
-    let error = Case::new("FROM base\nCOPY --from=foo / /").named("foo", unknown()).error();
+    let error = Case::new("FROM base\nCOPY --from=foo / /")
+        .named("foo", unknown())
+        .error();
     assert_eq!(error, "2-2: invalid context specifier bogus for foo");
     Case::new("FROM base").named("foo", unknown()).plan();
 }
@@ -160,10 +236,18 @@ fn a_mount_takes_no_numbers() {
 fn of_equal_stage_names_from_takes_the_latest_above_and_copy_the_last_of_the_file() {
     let text = "FROM one AS a\nFROM two AS a\nFROM a AS b\nCOPY --from=a /x /";
     let case = Case::new(text);
-    assert!(matches!(case.plan().target_stage().base, Base::Stage(StageId(1))));
+    assert!(matches!(
+        case.plan().target_stage().base,
+        Base::Stage(StageId(1))
+    ));
     assert_eq!(copied_from(&case), Source::Stage(StageId(1)));
-    let error = Case::new("FROM one AS a\nFROM two AS b\nCOPY --from=a /x /\nFROM three AS a").target("b").error();
-    assert_eq!(error, "3-3: cannot copy from stage \"a\", it needs to be defined before current stage \"b\"");
+    let error = Case::new("FROM one AS a\nFROM two AS b\nCOPY --from=a /x /\nFROM three AS a")
+        .target("b")
+        .error();
+    assert_eq!(
+        error,
+        "3-3: cannot copy from stage \"a\", it needs to be defined before current stage \"b\""
+    );
 }
 
 #[test]
@@ -190,7 +274,10 @@ fn a_circle_is_refused_in_any_stage() {
         "FROM base AS a\nRUN --mount=from=b,target=/x y\nFROM base AS b\nCOPY --from=a / /\nFROM base",
     ] {
         let error = Case::new(text).error();
-        assert!(error.contains("circular dependency detected on stage: "), "{error}");
+        assert!(
+            error.contains("circular dependency detected on stage: "),
+            "{error}"
+        );
     }
 }
 
@@ -211,7 +298,10 @@ fn a_long_chain_of_stages_is_no_problem() {
 
 #[test]
 fn unnamed_stages_are_called_by_their_number() {
-    assert_eq!(plan_text("FROM scratch\nFROM scratch"), "stage 1 stage-1 (target): from nothing\n");
+    assert_eq!(
+        plan_text("FROM scratch\nFROM scratch"),
+        "stage 1 stage-1 (target): from nothing\n"
+    );
 }
 
 #[test]
@@ -219,7 +309,13 @@ fn labels_of_the_request_are_for_the_targets_only() {
     let mut case = Case::new("FROM base AS a\nLABEL x=file\nFROM a AS b").target("b");
     case.request.labels.insert("x".to_owned(), "cli".to_owned());
     let plan = case.plan();
-    assert_eq!(plan.stage(StageId(0)).unwrap().config.config.labels["x"], "file");
-    assert_eq!(plan.stage(StageId(1)).unwrap().config.config.labels["x"], "cli");
+    assert_eq!(
+        plan.stage(StageId(0)).unwrap().config.config.labels["x"],
+        "file"
+    );
+    assert_eq!(
+        plan.stage(StageId(1)).unwrap().config.config.labels["x"],
+        "cli"
+    );
     assert_eq!(case.history(), [""; 0]);
 }

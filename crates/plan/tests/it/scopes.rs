@@ -4,7 +4,8 @@ use crate::case::{Case, environment, runs};
 
 #[test]
 fn a_base_without_path_gets_the_default_one_at_the_end_and_keeps_it_in_its_configuration() {
-    let case = Case::new("FROM base\nRUN x").image("base", |config| config.config.env = vec!["A=1".to_owned()]);
+    let case = Case::new("FROM base\nRUN x")
+        .image("base", |config| config.config.env = vec!["A=1".to_owned()]);
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     assert_eq!(case.config().env, ["A=1", path]);
     assert_eq!(runs(&case.plan())[0].env[1].0, "PATH");
@@ -13,8 +14,9 @@ fn a_base_without_path_gets_the_default_one_at_the_end_and_keeps_it_in_its_confi
 #[test]
 fn of_equal_names_in_a_base_the_first_is_updated_and_the_last_is_seen() {
     let case = |tail: &str| {
-        Case::new(&format!("FROM base\n{tail}RUN x"))
-            .image("base", |config| config.config.env = ["PATH=/bin", "A=1", "A=2"].map(str::to_owned).to_vec())
+        Case::new(&format!("FROM base\n{tail}RUN x")).image("base", |config| {
+            config.config.env = ["PATH=/bin", "A=1", "A=2"].map(str::to_owned).to_vec()
+        })
     };
     assert_eq!(case("").environment(), "A=2");
     assert_eq!(case("ENV A=3\n").config().env, ["PATH=/bin", "A=3", "A=2"]);
@@ -52,21 +54,29 @@ fn a_bare_arg_after_env_changes_nothing_without_a_build_argument() {
 #[test]
 fn an_argument_is_the_given_value_else_its_default_else_the_global_one() {
     for (text, given, expected) in [
-        ("ARG A=global\nFROM base\nARG A=own\nRUN x", Some("cli"), "A=cli"),
+        (
+            "ARG A=global\nFROM base\nARG A=own\nRUN x",
+            Some("cli"),
+            "A=cli",
+        ),
         ("ARG A=global\nFROM base\nARG A=own\nRUN x", None, "A=own"),
         ("ARG A=global\nFROM base\nARG A\nRUN x", None, "A=global"),
         ("FROM base\nARG A\nRUN x", None, ""),
         ("FROM base\nARG A=own\nRUN x", Some(""), "A="),
     ] {
         let case = Case::new(text);
-        let case = given.into_iter().fold(case, |case, value| case.arg("A", value));
+        let case = given
+            .into_iter()
+            .fold(case, |case, value| case.arg("A", value));
         assert_eq!(case.environment(), expected, "{text} with {given:?}");
     }
 }
 
 #[test]
 fn of_equal_build_arguments_the_last_counts() {
-    let case = Case::new("FROM base\nARG A\nRUN x").arg("A", "1").arg("A", "2");
+    let case = Case::new("FROM base\nARG A\nRUN x")
+        .arg("A", "1")
+        .arg("A", "2");
     assert_eq!(case.environment(), "A=2");
 }
 
@@ -82,13 +92,21 @@ fn the_default_of_a_given_argument_is_not_evaluated() {
 
 #[test]
 fn later_names_of_one_arg_see_earlier_ones() {
-    assert_eq!(environment("FROM base\nARG A=1 B=$A C=$B\nRUN x"), "A=1 B=1 C=1");
+    assert_eq!(
+        environment("FROM base\nARG A=1 B=$A C=$B\nRUN x"),
+        "A=1 B=1 C=1"
+    );
 }
 
 #[test]
 fn all_values_of_one_env_or_label_see_the_state_before() {
-    assert_eq!(environment("FROM base\nENV A=1\nENV A=2 B=$A\nRUN x"), "A=2 B=1");
-    let labels = Case::new("FROM base\nENV A=1\nLABEL A=2 B=$A").config().labels;
+    assert_eq!(
+        environment("FROM base\nENV A=1\nENV A=2 B=$A\nRUN x"),
+        "A=2 B=1"
+    );
+    let labels = Case::new("FROM base\nENV A=1\nLABEL A=2 B=$A")
+        .config()
+        .labels;
     assert_eq!(labels["B"], "1");
 }
 
@@ -104,21 +122,41 @@ fn global_arguments_are_seen_by_from_and_later_global_arguments_only() {
 fn a_stage_inherits_arguments_and_environment_of_its_parent_only() {
     let text = "FROM base AS a\nARG A=1\nENV E=2\nFROM a\nRUN x";
     assert_eq!(environment(text), "A=1 E=2");
-    assert_eq!(Case::new(text).history(), ["RUN |1 A=1 /bin/sh -c x # buildkit"]);
-    assert_eq!(environment("FROM base AS a\nARG A=1\nENV E=2\nFROM base\nRUN x"), "");
+    assert_eq!(
+        Case::new(text).history(),
+        ["RUN |1 A=1 /bin/sh -c x # buildkit"]
+    );
+    assert_eq!(
+        environment("FROM base AS a\nARG A=1\nENV E=2\nFROM base\nRUN x"),
+        ""
+    );
 }
 
 #[test]
 fn undefined_variables_are_empty_and_noted_even_with_a_default() {
     let case = Case::new("FROM base\nENV A=x$NOPE B=${NOPE:-y} C=${NOPE:+z}");
     assert_eq!(case.config().env, ["PATH=/bin", "A=x", "B=y", "C="]);
-    assert_eq!(case.warnings().iter().filter(|text| text.starts_with("UndefinedVar")).count(), 3);
-    assert_eq!(Case::new("FROM base\nWORKDIR /p/$NOPE").config().working_dir, "/p/");
+    assert_eq!(
+        case.warnings()
+            .iter()
+            .filter(|text| text.starts_with("UndefinedVar"))
+            .count(),
+        3
+    );
+    assert_eq!(
+        Case::new("FROM base\nWORKDIR /p/$NOPE")
+            .config()
+            .working_dir,
+        "/p/"
+    );
 }
 
 #[test]
 fn a_name_that_a_bare_arg_declares_is_not_noted() {
-    assert_eq!(Case::new("FROM base\nARG NOPE\nENV A=x$NOPE").warnings(), [""; 0]);
+    assert_eq!(
+        Case::new("FROM base\nARG NOPE\nENV A=x$NOPE").warnings(),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -142,8 +180,14 @@ fn platform_arguments_have_to_be_declared_and_unset_parts_are_empty() {
 #[test]
 fn platform_arguments_are_normalised_and_describe_the_request() {
     let text = "FROM --platform=linux/arm64 base\nARG TARGETPLATFORM TARGETVARIANT\nRUN x";
-    assert_eq!(environment(text), "TARGETPLATFORM=linux/amd64 TARGETVARIANT=");
-    assert_eq!(Case::new(text).platform("linux/arm64/v8").environment(), "TARGETPLATFORM=linux/arm64 TARGETVARIANT=");
+    assert_eq!(
+        environment(text),
+        "TARGETPLATFORM=linux/amd64 TARGETVARIANT="
+    );
+    assert_eq!(
+        Case::new(text).platform("linux/arm64/v8").environment(),
+        "TARGETPLATFORM=linux/arm64 TARGETVARIANT="
+    );
 }
 
 #[test]
@@ -156,18 +200,31 @@ fn a_build_argument_overrides_a_platform_argument() {
 
 #[test]
 fn the_target_stage_is_the_one_asked_for_else_the_last_ones_name_else_default() {
-    let text = "FROM base AS First\nARG TARGETSTAGE\nRUN x\nFROM base AS last\nARG TARGETSTAGE\nRUN x";
+    let text =
+        "FROM base AS First\nARG TARGETSTAGE\nRUN x\nFROM base AS last\nARG TARGETSTAGE\nRUN x";
     assert_eq!(environment(text), "TARGETSTAGE=last");
-    assert_eq!(Case::new(text).target("FIRST").environment(), "TARGETSTAGE=FIRST");
-    assert_eq!(environment("FROM base\nARG TARGETSTAGE\nRUN x"), "TARGETSTAGE=default");
+    assert_eq!(
+        Case::new(text).target("FIRST").environment(),
+        "TARGETSTAGE=FIRST"
+    );
+    assert_eq!(
+        environment("FROM base\nARG TARGETSTAGE\nRUN x"),
+        "TARGETSTAGE=default"
+    );
 }
 
 #[test]
 fn proxies_reach_a_run_in_both_cases_and_nothing_else() {
-    let case = Case::new("FROM base\nRUN x\nENV A=${http_proxy:-unset}").arg("Http_Proxy", "http://p").arg("NO_PROXY", "");
+    let case = Case::new("FROM base\nRUN x\nENV A=${http_proxy:-unset}")
+        .arg("Http_Proxy", "http://p")
+        .arg("NO_PROXY", "");
     let plan = case.plan();
     let run = &runs(&plan)[0];
-    let proxies: Vec<_> = run.proxies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let proxies: Vec<_> = run
+        .proxies
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     assert_eq!(proxies, ["http_proxy=http://p", "HTTP_PROXY=http://p"]);
     assert_eq!(case.environment(), "");
     assert_eq!(case.history()[0], "RUN /bin/sh -c x # buildkit");
@@ -178,12 +235,16 @@ fn proxies_reach_a_run_in_both_cases_and_nothing_else() {
 fn a_declared_proxy_is_an_ordinary_argument() {
     let case = Case::new("FROM base\nARG HTTP_PROXY\nRUN x").arg("HTTP_PROXY", "http://p");
     assert_eq!(case.environment(), "HTTP_PROXY=http://p");
-    assert_eq!(case.history()[1], "RUN |1 HTTP_PROXY=http://p /bin/sh -c x # buildkit");
+    assert_eq!(
+        case.history()[1],
+        "RUN |1 HTTP_PROXY=http://p /bin/sh -c x # buildkit"
+    );
 }
 
 #[test]
 fn arguments_that_ask_for_an_attestation_never_become_variables() {
-    let text = "FROM base\nARG BUILDKIT_SBOM_SCAN_STAGE=true BUILDKIT_SBOM_SCAN_CONTEXT=true\nRUN x";
+    let text =
+        "FROM base\nARG BUILDKIT_SBOM_SCAN_STAGE=true BUILDKIT_SBOM_SCAN_CONTEXT=true\nRUN x";
     assert_eq!(environment(text), "");
 }
 
@@ -192,19 +253,38 @@ fn the_epoch_comes_from_a_build_argument_or_a_global_one_and_is_a_variable_where
     let text = "ARG SOURCE_DATE_EPOCH=7\nFROM base\nRUN x";
     assert_eq!(Case::new(text).plan().epoch, Some(7));
     assert_eq!(environment(text), "");
-    assert_eq!(Case::new(text).arg("SOURCE_DATE_EPOCH", "9").plan().epoch, Some(9));
+    assert_eq!(
+        Case::new(text).arg("SOURCE_DATE_EPOCH", "9").plan().epoch,
+        Some(9)
+    );
     let declared = "FROM base\nARG SOURCE_DATE_EPOCH\nRUN x";
-    assert_eq!(Case::new(declared).arg("SOURCE_DATE_EPOCH", "9").environment(), "SOURCE_DATE_EPOCH=9");
-    assert_eq!(Case::new("FROM base\nARG SOURCE_DATE_EPOCH=5\nRUN x").plan().epoch, None);
+    assert_eq!(
+        Case::new(declared)
+            .arg("SOURCE_DATE_EPOCH", "9")
+            .environment(),
+        "SOURCE_DATE_EPOCH=9"
+    );
+    assert_eq!(
+        Case::new("FROM base\nARG SOURCE_DATE_EPOCH=5\nRUN x")
+            .plan()
+            .epoch,
+        None
+    );
 }
 
 #[test]
 fn names_of_variables_are_unrestricted() {
-    assert_eq!(environment("FROM base\nENV a.b=1 9x=2\nRUN x"), "a.b=1 9x=2");
+    assert_eq!(
+        environment("FROM base\nENV a.b=1 9x=2\nRUN x"),
+        "a.b=1 9x=2"
+    );
 }
 
 #[test]
 fn history_lists_arguments_once_in_the_order_of_declaration_with_their_current_values() {
     let case = Case::new("FROM base\nARG x=1\nARG y\nENV x=2\nARG x\nRUN c");
-    assert_eq!(case.history().last().unwrap(), "RUN |2 x=2 y= /bin/sh -c c # buildkit");
+    assert_eq!(
+        case.history().last().unwrap(),
+        "RUN |2 x=2 y= /bin/sh -c c # buildkit"
+    );
 }

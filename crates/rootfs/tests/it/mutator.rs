@@ -202,6 +202,8 @@ fn remove(path: &Path) -> io::Result<()> {
 fn recreate(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_dir() {
         fs::remove_dir_all(path)?;
+        // Names that may have been there, and one that was not.
+        fs::create_dir_all(path.join(name_of(0)).join(name_of(1)))?;
         fs::create_dir_all(path.join("fresh"))?;
         return fs::write(path.join("fresh/file"), "x");
     }

@@ -272,7 +272,7 @@ fn mount_and_scan(scanned: &Scanned) {
 }
 
 #[expect(unsafe_code, reason = "only a thread of its own may leave the others")]
-fn unshared() -> rustix::io::Result<()> {
+pub(crate) fn unshared() -> rustix::io::Result<()> {
     use rustix::thread::{UnshareFlags, unshare_unsafe};
     // SAFETY: no memory or descriptor table is unshared, and the thread that
     // asks does nothing else and ends with the test.

@@ -58,7 +58,7 @@ impl Grafts {
         let target = live.join(&placed.path);
         let covered = covered_path(swap, number)?;
         fs::rename(&target, &covered).map_err(|error| refused(placed, &error, &target))?;
-        Ok(fs::rename(&source, &target).map_err(|error| refused(placed, &error, &source))?)
+        fs::rename(&source, &target).map_err(|error| refused(placed, &error, &source))
     }
 
     fn source(&self, swap: &Swap, placed: &Placed<'_>, number: usize) -> Result<PathBuf, Fault> {

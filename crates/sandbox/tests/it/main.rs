@@ -1,7 +1,13 @@
 //! Runs real commands through the driver example, in namespaces, chroots and containers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail and skip as tests do"
+)]
 
 mod chroot;
 mod namespaces;
+mod overlay;
 mod rootswap;
 mod support;
 mod user;

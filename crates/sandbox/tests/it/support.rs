@@ -54,6 +54,12 @@ impl Ground {
         self.command(isolation, spec).output().unwrap()
     }
 
+    /// What the driver finds out about overlays in a state directory.
+    pub(crate) fn overlay(&self, state: &Path) -> Output {
+        let mut command = Command::new(driver());
+        command.arg("overlay").arg(state).output().unwrap()
+    }
+
     /// The driver's command line for `spec`.
     pub(crate) fn command(&self, isolation: &str, spec: &RunSpec) -> Command {
         let file = self.path("spec.json");

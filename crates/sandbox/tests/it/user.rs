@@ -4,13 +4,19 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Command, Output};
 
+use yadokari_sandbox::RunSpec;
+
 use crate::support::{Ground, driver, stderr, stdout};
 
 /// A user who has no subordinate ids.
-const UID: u32 = 54_321;
+pub(crate) const UID: u32 = 54_321;
 
-/// Runs a script through the driver as an ordinary user, who enters a user namespace first.
 fn run(ground: &Ground, script: &str) -> Output {
+    run_spec(ground, &ground.spec(script))
+}
+
+/// Runs a command through the driver as an ordinary user, who enters a user namespace first.
+pub(crate) fn run_spec(ground: &Ground, spec: &RunSpec) -> Output {
     fs::set_permissions(ground.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = ground.path("driver");
     fs::copy(driver(), &copy).unwrap();
@@ -18,8 +24,7 @@ fn run(ground: &Ground, script: &str) -> Output {
     for path in ["root", "root/tmp"] {
         chown(ground.path(path), Some(UID), Some(UID)).unwrap();
     }
-    let spec = ground.spec(script);
-    let command = ground.command("namespaces", &spec);
+    let command = ground.command("namespaces", spec);
     let mut words = Command::new("setpriv");
     words.args([
         format!("--reuid={UID}"),

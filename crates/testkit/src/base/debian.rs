@@ -15,7 +15,7 @@ pub const SUITE: &str = "bookworm";
 ///
 /// Device nodes are left out, as in every published image, since few builders may make them. So are the files that
 /// `mmdebstrap` copies from this machine.
-pub(super) fn bootstrap(archive: &Path, packages: &[&str]) -> Result<()> {
+pub(super) fn bootstrap(archive: &Path) -> Result<()> {
     let mut command = Command::new("mmdebstrap");
     command.args([
         "--quiet",
@@ -24,9 +24,6 @@ pub(super) fn bootstrap(archive: &Path, packages: &[&str]) -> Result<()> {
         "--skip=output/dev",
     ]);
     command.arg("--customize-hook=rm -f \"$1\"/etc/resolv.conf \"$1\"/etc/hostname");
-    if !packages.is_empty() {
-        command.arg(format!("--include={}", packages.join(",")));
-    }
     command
         .arg(SUITE)
         .arg(archive)

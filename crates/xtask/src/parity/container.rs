@@ -1,55 +1,49 @@
-//! The suite inside an unprivileged container.
+//! The suite with the executor inside an unprivileged container.
 
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
-use yadokari_testkit::{Docker, Registry, base};
+use anyhow::Result;
+use yadokari_testkit::docker::Flavour;
+use yadokari_testkit::{Docker, Registry};
 
 use super::tally::Tally;
-use super::{Options, build_line, folder, tally_of};
+use super::{Options, build_line, suite, tally_of};
 
-/// What the suite's scripts use besides a shell.
-const PACKAGES: &[&str] = &["attr", "bzip2", "git", "python3", "xz-utils", "zstd"];
-
-/// Runs the suite in one container of a Debian with Python in it.
+/// Runs the suite here, and each build in one container that lives as long as the suite.
 ///
-/// Inputs and outputs lie on a volume, which stays in its place while the root around it is swapped. For the same
-/// reason one case runs at a time.
+/// The container is made from our own image, since the swap of a root costs what the container's image weighs. Inputs
+/// and outputs lie in a directory that has the same path on both sides; its name keeps it apart from what cases write.
+/// One case runs at a time, since only one root can be in place.
 pub(super) fn run(executor: &Path, registry: &Registry, options: &Options) -> Result<Tally> {
     let docker = Docker::start()?;
-    let archive = base::debian_archive_with("debian-parity", PACKAGES)?;
-    docker.import(&archive, "parity", &[])?;
-    let work = tempfile::tempdir()?;
-    let folder_of_executor = executor
-        .parent()
-        .context("an executor without a directory")?;
-    let name = executor.file_name().context("an executor without a name")?;
-    let inside = Path::new("/executor").join(name);
-    let mut spec = docker
-        .container("parity")
-        .volume(&folder(), "/parity:ro")
-        .volume(folder_of_executor, "/executor:ro")
-        .volume(work.path(), "/inputs")
-        .env("TMPDIR", "/inputs")
-        .env("PYTHONDONTWRITEBYTECODE", "1");
-    if let Some(out) = &options.out {
-        std::fs::create_dir_all(out)?;
-        spec = spec.volume(&out.canonicalize()?, "/out");
+    let image = docker.executor_image(executor, Flavour::Debug)?;
+    let shared = tempfile::Builder::new()
+        .prefix("yadokari-parity-")
+        .tempdir_in("/")?;
+    let path = shared.path().to_string_lossy().into_owned();
+    let container = docker
+        .container(image)
+        .volume(shared.path(), &path)
+        .entrypoint("sleep")
+        .args(["infinity"])
+        .start()?;
+
+    let line = build_line("yadokari", &registry.address());
+    let mut command = suite(&format!("docker exec {} {line}", container.id()), options);
+    reach(&docker, &mut command);
+    command
+        .args(["--lack", "mounts,namespaces", "-j", "1"])
+        .env("TMPDIR", shared.path());
+    tally_of(&mut command)
+}
+
+/// Lets the suite's own `docker` speak to the daemon.
+fn reach(docker: &Docker, command: &mut Command) {
+    for (name, value) in docker.command().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
-    let line = build_line(&inside, &registry.address());
-    let mut words = vec![
-        "python3",
-        "-u",
-        "/parity/run.py",
-        "--lack",
-        "mounts,namespaces",
-        "--only",
-        &options.only,
-    ];
-    words.extend(["--cmd", &line]);
-    if options.out.is_some() {
-        words.extend(["--out", "/out"]);
-    }
-    let container = spec.args(words).create()?;
-    tally_of(docker.command().args(["start", "--attach", container.id()]))
 }
