@@ -1,7 +1,6 @@
 //! A build from request to image, told once.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -49,12 +48,6 @@ pub struct Built {
     pub places: Vec<String>,
 }
 
-/// A plan that is not carried out.
-#[derive(Debug)]
-pub struct Planned {
-    plans: Vec<(Plan, Vec<(StepKey, bool)>)>,
-}
-
 /// Builds and publishes an image.
 ///
 /// # Errors
@@ -91,56 +84,6 @@ async fn carry_out(
     publish(request, services, finished).await
 }
 
-/// Plans a build without carrying it out; the cache is asked.
-///
-/// # Errors
-///
-/// [`BuildError`] as [`build`] would give it before its first step.
-pub async fn plan(request: &BuildRequest, services: &Services) -> Result<Planned, BuildError> {
-    let scratch = Scratch::new(&request.state_dir)?;
-    let inputs = Inputs::load(request, services, scratch.path()).await?;
-    let mut plans = Vec::new();
-    let platforms = if request.platforms.is_empty() {
-        vec![None]
-    } else {
-        request.platforms.iter().map(Some).collect()
-    };
-    for platform in platforms {
-        let prepared = prepare(request, services, &inputs, platform, scratch.path()).await;
-        let prepared = prepared.map_err(|error| error.in_file(&inputs.file))?;
-        let mut steps = Vec::new();
-        for stage in &prepared.resolved.plan.stages {
-            steps.extend((0..stage.steps.len()).map(|step| {
-                (
-                    (stage.id, step),
-                    prepared.hits.contains_key(&(stage.id, step)),
-                )
-            }));
-        }
-        plans.push((prepared.resolved.plan, steps));
-    }
-    Ok(Planned { plans })
-}
-
-impl fmt::Display for Planned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (plan, steps) in &self.plans {
-            write!(f, "{plan}")?;
-            let cached = steps.iter().filter(|(_, hit)| *hit).count();
-            writeln!(
-                f,
-                "\n{cached} of {} layers are cached",
-                plan.stages
-                    .iter()
-                    .flat_map(|stage| &stage.steps)
-                    .filter(|step| step.operation.makes_layer())
-                    .count()
-            )?;
-        }
-        Ok(())
-    }
-}
-
 /// What the planner is asked for.
 pub(crate) fn plan_request(
     request: &BuildRequest,
@@ -167,15 +110,15 @@ pub(crate) fn plan_request(
 }
 
 /// Everything that is known before the first step runs.
-struct Prepared {
-    resolved: Resolved,
+pub(crate) struct Prepared {
+    pub(crate) resolved: Resolved,
     remotes: Remotes,
-    keys: Keys,
+    pub(crate) keys: Keys,
     cache: Option<LayerCache>,
-    hits: HashMap<StepKey, Record>,
+    pub(crate) hits: HashMap<StepKey, Record>,
 }
 
-async fn prepare(
+pub(crate) async fn prepare(
     request: &BuildRequest,
     services: &Services,
     inputs: &Inputs,

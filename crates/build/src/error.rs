@@ -128,12 +128,6 @@ pub enum BuildErrorKind {
     /// The words that name a git repository make no sense.
     #[error(transparent)]
     GitReference(#[from] GitReferenceError),
-    /// Something needs git, and there is none.
-    #[error("{url}: a git repository needs the git program, which is not in PATH")]
-    NoGit {
-        /// The repository.
-        url: String,
-    },
     /// A command ended with a status other than 0.
     #[error("process {command} did not complete successfully: exit code: {code}{}", cause.map(|cause| format!(" ({cause})")).unwrap_or_default())]
     Failed {
@@ -338,8 +332,10 @@ impl BuildError {
             BuildErrorKind::AgentMissing(_) => {
                 Some("pass an agent with `--ssh default`".to_owned())
             }
-            BuildErrorKind::NoGit { .. } => {
-                Some("use an image with git, or download an archive of the repository".to_owned())
+            BuildErrorKind::Git(error) | BuildErrorKind::Context(ContextError::Git(error))
+                if error.needs_program() =>
+            {
+                Some("use an https:// address, or an image with git".to_owned())
             }
             BuildErrorKind::Plan(PlanErrorKind::NotAllowed(right)) => {
                 Some(format!("allow it with `--allow {right}`"))

@@ -182,11 +182,10 @@ fn standard_input(words: &str) -> Stdin {
 fn fetch_options(request: &BuildRequest, services: &Services, stdin: Stdin) -> FetchOptions {
     let git = &request.contexts.git;
     FetchOptions {
-        git: services.git.clone(),
         checkout: checkout_options(git),
         branch: git.branch.clone(),
         stdin,
-        ..FetchOptions::new(services.http.clone())
+        ..FetchOptions::new(services.http.clone(), services.git.clone())
     }
 }
 

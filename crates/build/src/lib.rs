@@ -22,6 +22,7 @@ mod layers;
 mod meter;
 mod output;
 mod pack;
+mod planned;
 mod publish;
 mod read_keys;
 mod record;
@@ -38,9 +39,10 @@ mod work;
 
 pub use checks::{Checked, check};
 pub use copy::{CopyFailure, ExtractFailure};
-pub use drive::{Built, Planned, build, plan};
+pub use drive::{Built, build};
 pub use error::{BuildError, BuildErrorKind, Location, SourceFile};
 pub use events::{Event, Events, Expectation, Outcome, PlannedStep, StepId};
+pub use planned::{Planned, plan};
 pub use request::{
     BuildRequest, CacheLocation, CacheRequest, Compat, Contexts, FileOutput, FileOutputKind,
     Format, GitOptions, MediaTypes, Network, NoCache, Outputs, RunDefaults, Secret, SecretSource,

@@ -225,12 +225,12 @@ async fn push_layer(
         Some(session) => {
             registry
                 .continue_upload(session, descriptor.digest, descriptor.size, &source)
-                .await?
+                .await?;
         }
         None => {
             registry
                 .push_blob(repository, descriptor.digest, descriptor.size, &source)
-                .await?
+                .await?;
         }
     }
     Ok(())

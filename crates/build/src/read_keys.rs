@@ -45,7 +45,7 @@ impl<'a> FileKeys<'a> {
         for source in read_contexts(plan) {
             match source {
                 Source::Context => {
-                    keys.context = Some(inputs.context.files(services.threads).await?)
+                    keys.context = Some(inputs.context.files(services.threads).await?);
                 }
                 Source::Named(name) => {
                     let files = inputs.named[&name].files(services.threads).await?;

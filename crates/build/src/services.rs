@@ -17,8 +17,8 @@ pub struct Services {
     pub registry: Client,
     /// Downloads contexts and the sources of ADD.
     pub http: reqwest::Client,
-    /// Checks out git repositories, where there is a git.
-    pub git: Option<GitTool>,
+    /// Checks out git repositories.
+    pub git: GitTool,
     /// Runs commands.
     pub runner: Arc<dyn Runner>,
     /// Tells the time.

@@ -22,23 +22,22 @@ const PREFIX: &str = "build-";
 
 impl Scratch {
     /// Makes a directory in the state directory, after removing those of builds that were killed.
+    ///
+    /// Builds that start at the same time take turns, so that none takes another's new directory for an
+    /// abandoned one.
     pub(crate) fn new(state: &Path) -> Result<Self, BuildError> {
-        fs::create_dir_all(state).map_err(|source| BuildError::disk(state, source))?;
-        sweep(state).map_err(|source| BuildError::disk(state, source))?;
-        loop {
-            let directory = TempDir::with_prefix_in(PREFIX, state)
-                .map_err(|source| BuildError::disk(state, source))?;
-            let failed = |source| BuildError::disk(directory.path(), source);
-            let lock = File::open(directory.path()).map_err(failed)?;
-            lock.lock_shared().map_err(failed)?;
-            // Between creation and lock another build may have taken it for abandoned.
-            if directory.path().exists() {
-                return Ok(Self {
-                    directory,
-                    _lock: lock,
-                });
-            }
-        }
+        let failed = |source| BuildError::disk(state, source);
+        fs::create_dir_all(state).map_err(failed)?;
+        let turn = File::create(state.join("lock")).map_err(failed)?;
+        turn.lock().map_err(failed)?;
+        sweep(state).map_err(failed)?;
+        let directory = TempDir::with_prefix_in(PREFIX, state).map_err(failed)?;
+        let lock = File::open(directory.path()).map_err(failed)?;
+        lock.lock_shared().map_err(failed)?;
+        Ok(Self {
+            directory,
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -66,7 +65,11 @@ fn remove_if_abandoned(path: &PathBuf) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     match lock.try_lock() {
-        Ok(()) => fs::remove_dir_all(path),
+        Ok(()) => match fs::remove_dir_all(path) {
+            // Its build ended between the two steps and removed it itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        },
         Err(TryLockError::WouldBlock) => Ok(()),
         Err(TryLockError::Error(error)) => Err(error),
     }

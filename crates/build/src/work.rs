@@ -255,7 +255,7 @@ impl Transfer {
         let events = Arc::clone(&self.events);
         let id = self.id;
         crate::meter::Metered::new(reader, self, move |done| {
-            events.on(Event::TransferProgress { id, done })
+            events.on(Event::TransferProgress { id, done });
         })
     }
 }
@@ -287,7 +287,7 @@ impl Source for Counted {
                 events.on(Event::TransferProgress {
                     id,
                     done: offset + done,
-                })
+                });
             };
             Ok(Box::pin(crate::meter::Metered::new(reader, (), report)) as Reader)
         })

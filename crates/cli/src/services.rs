@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use yadokari_build::{Clock, Services};
+use yadokari_context::GitLibrary;
 use yadokari_registry::Options;
 use yadokari_sandbox::{Cancel, Isolation, Probe, Recovered, Runner, Sandbox, Settings};
 
@@ -53,9 +54,11 @@ pub fn services(
     };
     let runner: Arc<dyn Runner> = Arc::new(Sandbox::new(isolation, settings));
     let options = options(&job.registry, environment)?;
+    let http = http::client(&options)?;
+    let library = GitLibrary::new(http.clone(), http::unverified(&options)?);
     Ok(Services {
-        http: http::client(&options)?,
-        git: git::tool(environment),
+        http,
+        git: git::tool(environment, library),
         registry: yadokari_registry::Client::new(options).map_err(|error| Failure::new(&error))?,
         runner,
         clock: Arc::new(SystemClock),

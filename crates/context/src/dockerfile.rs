@@ -131,7 +131,9 @@ fn first(
     name: &str,
     look: impl Fn(&str) -> Result<Option<DockerfileSource>, DockerfileError>,
 ) -> Result<Option<DockerfileSource>, DockerfileError> {
-    let directory = name.strip_suffix(DEFAULT).filter(|rest| rest.is_empty() || rest.ends_with('/'));
+    let directory = name
+        .strip_suffix(DEFAULT)
+        .filter(|rest| rest.is_empty() || rest.ends_with('/'));
     let lowercase = directory.map(|directory| format!("{directory}dockerfile"));
     for name in [name].into_iter().chain(lowercase.as_deref()) {
         if let Some(found) = look(name)? {

@@ -12,7 +12,7 @@ use yadokari_rootfs::Root;
 
 use crate::archive::{make_root, unpack_archive};
 use crate::build_context::{BuildContext, ContextError, ContextKind};
-use crate::git::{CheckoutOptions, GitError, GitReference, GitTool};
+use crate::git::{CheckoutOptions, GitReference, GitTool};
 use crate::http::{Download, download, shown};
 use crate::source::Source;
 
@@ -55,8 +55,8 @@ pub struct FetchOptions {
     pub client: reqwest::Client,
     /// Further headers for those.
     pub headers: HeaderMap,
-    /// For repositories; without it they are an error.
-    pub git: Option<GitTool>,
+    /// For repositories.
+    pub git: GitTool,
     /// How repositories are checked out.
     pub checkout: CheckoutOptions,
     /// The branch of a repository whose address names no ref.
@@ -72,13 +72,13 @@ pub struct FetchOptions {
 }
 
 impl FetchOptions {
-    /// Options without git, standard input or sub-path.
+    /// Options without standard input or sub-path.
     #[must_use]
-    pub fn new(client: reqwest::Client) -> Self {
+    pub fn new(client: reqwest::Client, git: GitTool) -> Self {
         Self {
             client,
             headers: HeaderMap::new(),
-            git: None,
+            git,
             checkout: CheckoutOptions::default(),
             branch: None,
             pull_method: PullMethod::default(),
@@ -180,11 +180,8 @@ async fn from_git(
     if reference.reference.is_none() {
         reference.reference = options.branch.filter(|branch| !branch.is_empty());
     }
-    let Some(git) = options.git else {
-        let remote = reference.remote;
-        return Err(GitError::NoGit { remote }.into());
-    };
-    BuildContext::git(git.checkout(&reference, &options.checkout, scratch).await?)
+    let checkout = options.git.checkout(&reference, &options.checkout, scratch);
+    BuildContext::git(checkout.await?)
 }
 
 fn pulled_with(method: PullMethod, remote: &str) -> String {

@@ -33,8 +33,8 @@ pub use dockerfile::{DockerfileError, DockerfileName, DockerfileSource, find_doc
 pub use fetch::{FetchOptions, PullMethod, Stdin, fetch};
 pub use files::{ContextFiles, hash_below};
 pub use git::{
-    Checkout, CheckoutOptions, GitCredentials, GitError, GitReference, GitReferenceError, GitTool,
-    RemoteCommit,
+    Checkout, CheckoutOptions, GitCredentials, GitError, GitLibrary, GitProgram, GitReference,
+    GitReferenceError, GitTool, RemoteCommit,
 };
 pub use http::{
     Download, HttpError, RemoteFile, authorization, download, file_name, parse_checksum,

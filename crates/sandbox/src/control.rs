@@ -15,7 +15,7 @@ use crate::container::ContainerHints;
 use crate::error::RunError;
 use crate::probe::ProbeAnswer;
 use crate::runner::{Confinement, Exit};
-use crate::spec::{Isolation, RunSpec, os_path};
+use crate::spec::{Isolation, RunSpec, os_path, os_paths};
 
 /// What the helper is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub(crate) struct Request {
     #[serde(with = "os_path")]
     pub(crate) state_dir: PathBuf,
     pub(crate) hints: ContainerHints,
+    /// Directories that the caller has open.
+    #[serde(with = "os_paths")]
+    pub(crate) held: Vec<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

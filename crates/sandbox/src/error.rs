@@ -113,6 +113,10 @@ pub enum RunError {
     /// The container's own entries could not all be put back. The journal stays for the next start.
     #[error("the container's own files could not be put back: {0}")]
     Restore(Fault),
+    /// Something that the command left could not be given to its root, which is incomplete. The container's own
+    /// entries are back.
+    #[error("what the command left could not be kept: {0}")]
+    Capture(Fault),
     /// The run was stopped by its [`crate::Cancel`].
     #[error("interrupted")]
     Cancelled,

@@ -187,10 +187,14 @@ pub enum Note {
     },
     /// The host name stayed that of the container.
     HostnameKept,
-    /// The container's directory stays visible to the command, empty, since the kernel does not let it be moved.
-    DirectoryStays {
-        /// Its path.
-        path: String,
+    /// Directories of the container that its root lacks are visible to the command, empty: some process of the
+    /// container works in them or holds them open, and the kernel does not let them be moved.
+    ///
+    /// A command that makes one of them fails, or with `mkdir -p` leaves no trace of it in its root. Directories
+    /// that hold a mount of the container are visible as well and are not named, since every run has those.
+    DirectoriesStay {
+        /// Their paths.
+        paths: Vec<String>,
     },
     /// A size limit is not enforced in this isolation mode.
     SizeIgnored {
@@ -224,9 +228,10 @@ impl fmt::Display for Note {
                 "{count} processes were left by the command and were killed"
             ),
             Self::HostnameKept => f.write_str("the host name stays that of the container"),
-            Self::DirectoryStays { path } => write!(
+            Self::DirectoriesStay { paths } => write!(
                 f,
-                "{path} of the container stays visible as an empty directory"
+                "the command sees empty directories of the container, which are in use by it: {}",
+                paths.join(", ")
             ),
             Self::SizeIgnored { target } => {
                 write!(f, "the size limit of the mount on {target} is not enforced")

@@ -16,6 +16,7 @@ use crate::container::ContainerHints;
 use crate::control::{self, Reply, Request, Task};
 use crate::error::{At as _, Fault, RunError};
 use crate::helper::HELPER_ARGUMENT;
+use crate::rootswap::WorkingDirectory;
 use crate::runner::{Abilities, Confinement, Exit, Runner, Stream, no_overlay};
 use crate::spec::{Isolation, OverlayMarks, RunSpec};
 
@@ -78,6 +79,25 @@ impl Sandbox {
         }
     }
 
+    fn converse_and_recover(
+        &self,
+        task: Task,
+        output: &mut dyn FnMut(Stream, &[u8]),
+        cancel: &Cancel,
+    ) -> Result<Reply, RunError> {
+        if self.isolation != Isolation::Rootswap {
+            return converse(&self.settings, task, output, cancel);
+        }
+        let directory = WorkingDirectory::remember();
+        let answer = converse(&self.settings, task, output, cancel);
+        if answer.is_err() {
+            // The helper was killed before it could restore the root.
+            crate::rootswap::recover(&self.settings.state_dir).map_err(RunError::from)?;
+        }
+        directory.enter();
+        answer
+    }
+
     fn check(&self, spec: &RunSpec) -> Result<(), RunError> {
         let abilities = self.abilities();
         if spec.network == crate::spec::Network::None && !abilities.network_none {
@@ -114,12 +134,7 @@ impl Runner for Sandbox {
             confinement: self.settings.confinement,
             spec: Box::new(spec.clone()),
         };
-        let answer = converse(&self.settings, task, output, cancel);
-        if self.isolation == Isolation::Rootswap && answer.is_err() {
-            // The helper was killed before it could restore the root.
-            crate::rootswap::recover(&self.settings.state_dir).map_err(RunError::from)?;
-        }
-        match answer? {
+        match self.converse_and_recover(task, output, cancel)? {
             Reply::Exited(_) if cancel.is_cancelled() => Err(RunError::Cancelled),
             Reply::Exited(exit) => Ok(exit),
             Reply::Failed(error) => Err(error),
@@ -164,6 +179,7 @@ pub(crate) fn converse(
         task,
         state_dir: settings.state_dir.clone(),
         hints: settings.hints.clone(),
+        held: crate::rootswap::by_this_process(),
     };
     let sent = control::send(&mut helper.socket, &request);
     if let Err(error) = sent {

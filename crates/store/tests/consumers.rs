@@ -14,6 +14,7 @@ use yadokari_image::{Descriptor, Digest, Reference, media_type};
 use yadokari_store::{
     Content, Export, Flavour, ImageBlobs, LayerBlob, Layout, Others, write_archive_file,
 };
+use yadokari_testkit::{Docker, needs, skip_unless};
 
 /// An image of one file, with a layer that is really a compressed archive.
 fn image() -> Export {
@@ -58,16 +59,11 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     child.wait_with_output().unwrap().stdout
 }
 
-/// Tells whether a program is there and able to work.
-fn works(program: &str, arguments: &[&str]) -> bool {
-    let output = Command::new(program).args(arguments).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
+/// What a command prints; it must succeed.
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {error}");
+    assert!(output.status.success(), "{command:?}: {error}");
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -79,10 +75,7 @@ fn written(directory: &Path, flavour: Flavour) -> String {
 
 #[test]
 fn skopeo_reads_every_form() {
-    if !works("skopeo", &["--version"]) {
-        eprintln!("skipped: this test needs skopeo");
-        return;
-    }
+    skip_unless!(needs::program("skopeo"));
     let directory = tempfile::tempdir().unwrap();
     let layout = directory.path().join("layout");
     Layout::write(&layout, &[image()], Others::Forget).unwrap();
@@ -97,34 +90,20 @@ fn skopeo_reads_every_form() {
             "dir:{}",
             directory.path().join(number.to_string()).display()
         );
-        run(
-            "skopeo",
-            &["copy", "-q", "--insecure-policy", source, &target],
-        );
+        let arguments = ["copy", "-q", "--insecure-policy", source, &target];
+        output(Command::new("skopeo").args(arguments));
     }
 }
 
 #[test]
 fn docker_loads_the_archive_under_its_name() {
-    if !works("docker", &["version"]) {
-        eprintln!("skipped: this test needs a docker daemon");
-        return;
-    }
+    skip_unless!(needs::docker());
+    let docker = Docker::start().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    run(
-        "docker",
-        &[
-            "load",
-            "-q",
-            "-i",
-            &written(directory.path(), Flavour::Docker),
-        ],
-    );
+    let archive = written(directory.path(), Flavour::Docker);
+    output(docker.command().args(["load", "-q", "-i", &archive]));
     let name = "yadokari-store-test/image:1";
-    let label = run(
-        "docker",
-        &["image", "inspect", "-f", "{{.Config.Labels.a}}", name],
-    );
-    run("docker", &["image", "rm", "-f", name]);
-    assert_eq!(label.trim(), "b");
+    let mut inspect = docker.command();
+    inspect.args(["image", "inspect", "-f", "{{.Config.Labels.a}}", name]);
+    assert_eq!(output(&mut inspect).trim(), "b");
 }

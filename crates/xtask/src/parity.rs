@@ -43,6 +43,16 @@ enum Place {
     Container,
 }
 
+impl Place {
+    /// The section of the known differences that is for this place alone.
+    fn section(self) -> &'static str {
+        match self {
+            Self::Machine => "machine",
+            Self::Container => "container",
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -55,7 +65,8 @@ impl Default for Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let known = Known::read(&cache::workspace().join("crates/testkit/parity-known.toml"))?;
+    let list = cache::workspace().join("crates/testkit/parity-known.toml");
+    let known = Known::read(&list, options.place.section())?;
     let executor = executor::path()?;
     let registry = Registry::start(registry::Options::default())?;
     push_bases(&registry)?;

@@ -85,6 +85,12 @@ impl Placement<'_> {
         let found = below
             .resolve(member.as_bytes(), Follow::Parents)
             .map_err(|_| in_the_way())?;
+        // What a link leads to is never made: only parents that are missing as written are implied.
+        let leads_elsewhere = found.path.parent() != member.parent();
+        let parent = found.path.parent().and_then(|parent| below.get(&parent));
+        if leads_elsewhere && !parent.is_some_and(Node::is_directory) {
+            return Err(in_the_way());
+        }
         Ok(target.join(found.path.as_bytes()))
     }
 

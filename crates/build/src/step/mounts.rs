@@ -152,7 +152,7 @@ impl Prepared {
                     directory = self
                         .directory
                         .path()
-                        .join(format!("private-{}", self.mounts.len()))
+                        .join(format!("private-{}", self.mounts.len()));
                 }
             },
         }

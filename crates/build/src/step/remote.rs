@@ -160,14 +160,12 @@ async fn checkout(
     if let Some(checksum) = &remote.checksum {
         reference.checksum = Some(checksum.clone());
     }
-    let git = services.git.as_ref().ok_or_else(|| BuildErrorKind::NoGit {
-        url: reference.remote.clone(),
-    })?;
     let options = CheckoutOptions {
         keep_git_dir: remote.keep_git_dir,
         ..checkout_options(&request.contexts.git)
     };
-    let checkout = git.checkout(&reference, &options, scratch).await?;
+    let checkout = services.git.checkout(&reference, &options, scratch);
+    let checkout = checkout.await?;
     let commit = checkout.commit().to_owned();
     let context = BuildContext::git(checkout)?;
     let files = context.files(&keep_all, services.threads)?;

@@ -199,7 +199,7 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
                 step,
                 stream,
                 bytes,
-            })
+            });
         };
         let exit = runner.run(&spec, &mut output, &cancel);
         drop((alone, beside));

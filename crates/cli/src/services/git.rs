@@ -1,8 +1,8 @@
-//! The git program, where there is one.
+//! The git program, or the library where there is none.
 
 use std::ffi::OsString;
 
-use yadokari_context::GitTool;
+use yadokari_context::{GitLibrary, GitProgram, GitTool};
 
 use crate::environment::Environment;
 
@@ -29,13 +29,13 @@ const VARIABLES: [&str; 16] = [
 /// Where programs are when PATH is not set, as in an image made from nothing.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Looks for git in `PATH`.
-pub(super) fn tool(environment: &Environment) -> Option<GitTool> {
+/// Looks for git in `PATH`; without it, `library` reads repositories.
+pub(super) fn tool(environment: &Environment, library: GitLibrary) -> GitTool {
     let variables = VARIABLES
         .iter()
         .filter_map(|name| Some((OsString::from(name), environment.path(name)?.into())));
     let path = environment
         .path("PATH")
         .map_or_else(|| OsString::from(USUAL_PATH), Into::into);
-    GitTool::find(&path, variables.collect())
+    GitProgram::find(&path, variables.collect()).map_or(GitTool::Library(library), GitTool::Program)
 }

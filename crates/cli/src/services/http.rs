@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reqwest::{Certificate, Client, NoProxy, Proxy};
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
 use yadokari_registry::{Options, TlsOptions};
 
 use crate::report::Failure;
@@ -17,12 +17,28 @@ const BUNDLES: [&str; 4] = [
 
 /// Trusts the authorities and uses the proxies that registries are reached with.
 pub(super) fn client(options: &Options) -> Result<Client, Failure> {
-    let mut builder = Client::builder()
+    build(options, |builder| {
+        builder.tls_certs_only(authorities(&options.tls))
+    })
+}
+
+/// Takes any certificate, for who asks for it.
+pub(super) fn unverified(options: &Options) -> Result<Client, Failure> {
+    build(options, |builder| {
+        builder.tls_danger_accept_invalid_certs(true)
+    })
+}
+
+fn build(
+    options: &Options,
+    tls: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, Failure> {
+    let builder = Client::builder()
         .user_agent(concat!("yadokari/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.timeouts.connect)
         .read_timeout(options.timeouts.read)
-        .tls_certs_only(authorities(&options.tls))
         .no_proxy();
+    let mut builder = tls(builder);
     for proxy in proxies(options).map_err(|error| Failure::new(&error))? {
         builder = builder.proxy(proxy);
     }

@@ -77,6 +77,16 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Whether this would work with the git program.
+    #[must_use]
+    pub fn needs_program(&self) -> bool {
+        match self {
+            Self::NoGit { .. } => true,
+            Self::Submodule { source, .. } => source.needs_program(),
+            _ => false,
+        }
+    }
+
     /// Attaches the path to an I/O error.
     pub(crate) fn at(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();

@@ -171,6 +171,6 @@ async fn what_cannot_be_a_context_is_named() {
             .starts_with("cannot read s3://bucket/key.tar.gz"),
         "{bucket}"
     );
-    let git = fetched("https://example.com/x.git", Stdin::Unavailable).await;
+    let git = fetched("ssh://git@example.com/x", Stdin::Unavailable).await;
     assert!(git.to_string().contains("no `git` executable"), "{git}");
 }

@@ -1,4 +1,4 @@
-//! Repositories through the real git.
+//! Repositories through the git program and through the library, with the same outcome.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,27 +6,40 @@ use std::path::Path;
 use std::process::Command;
 
 use yadokari_context::{
-    Checkout, CheckoutOptions, ContextKind, GitError, GitReference, GitTool, Source, fetch,
+    Checkout, CheckoutOptions, ContextKind, FetchOptions, GitError, GitLibrary, GitProgram,
+    GitReference, GitTool, Source, fetch,
 };
 
-use crate::support::{names, options, write};
+use crate::git_server::{GitServer, Manners};
+use crate::support::{client, names, write};
 
 /// Two commits on `main`, the tag `v1` on the first, the branch `side` there too.
-struct Repository {
-    directory: tempfile::TempDir,
-    scratch: tempfile::TempDir,
-    first: String,
-    second: String,
+pub(crate) struct Repository {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) scratch: tempfile::TempDir,
+    pub(crate) server: GitServer,
+    pub(crate) first: String,
+    pub(crate) second: String,
 }
 
-const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-fn tool() -> GitTool {
+/// Everything that reads repositories.
+pub(crate) fn tools() -> [GitTool; 2] {
+    [program(), library()]
+}
+
+pub(crate) fn program() -> GitTool {
     let environment = vec![(OsString::from("PATH"), OsString::from(SEARCH_PATH))];
-    GitTool::find(SEARCH_PATH.as_ref(), environment).expect("these tests need git")
+    let found = GitProgram::find(SEARCH_PATH.as_ref(), environment);
+    found.expect("these tests need git").into()
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> String {
+pub(crate) fn library() -> GitTool {
+    GitLibrary::new(client(), client()).into()
+}
+
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args([
         "-c",
@@ -58,7 +71,11 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 }
 
 impl Repository {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::served(Manners::default())
+    }
+
+    pub(crate) fn served(manners: Manners) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let work = directory.path().join("work");
         std::fs::create_dir(&work).unwrap();
@@ -87,30 +104,57 @@ impl Repository {
             directory.path(),
             &["clone", "-q", "--bare", "work", "repo.git"],
         );
+        let server = GitServer::start(directory.path(), manners);
         let scratch = tempfile::tempdir().unwrap();
         Self {
             directory,
             scratch,
+            server,
             first,
             second,
         }
     }
 
     /// What stands behind the address, as in `#v1:sub`.
-    fn reference(&self, tail: &str) -> GitReference {
-        let parsed = GitReference::parse(&format!("https://example.com/repo.git{tail}"));
-        let remote = format!("file://{}/repo.git", self.directory.path().display());
-        GitReference {
-            remote,
-            ..parsed.unwrap().unwrap()
-        }
+    pub(crate) fn reference(&self, tail: &str) -> GitReference {
+        let address = self.server.url(&format!("/repo.git{tail}"));
+        GitReference::parse(&address).unwrap().unwrap()
     }
 
-    async fn checkout(&self, tail: &str) -> Result<Checkout, GitError> {
+    pub(crate) async fn checkout(&self, git: &GitTool, tail: &str) -> Result<Checkout, GitError> {
         let options = CheckoutOptions::default();
-        tool()
-            .checkout(&self.reference(tail), &options, self.scratch.path())
+        git.checkout(&self.reference(tail), &options, self.scratch.path())
             .await
+    }
+
+    /// Makes another commit on `main`.
+    pub(crate) fn commit(&self, files: &[(&str, &str)]) {
+        let work = self.directory.path().join("work");
+        write(&work, files);
+        git(&work, &["add", "-A"]);
+        git(&work, &["commit", "-qm", "more"]);
+        git(&work, &["push", "-q", "../repo.git", "main"]);
+    }
+
+    /// Makes another bare repository and has `main` name it as a submodule.
+    pub(crate) fn add_submodule(&self, name: &str, path: &str, address: &str) {
+        let module = self.directory.path().join(name);
+        std::fs::create_dir(&module).unwrap();
+        git(&module, &["init", "-q"]);
+        write(&module, &[("m.txt", "module\n")]);
+        git(&module, &["add", "-A"]);
+        git(&module, &["commit", "-qm", "module"]);
+        let bare = format!("{name}.git");
+        let clone = ["clone", "-q", "--bare", name, &bare];
+        git(self.directory.path(), &clone);
+        let work = self.directory.path().join("work");
+        git(&work, &["clone", "-q", module.to_str().unwrap(), path]);
+        let text = format!("[submodule \"{name}\"]\n\tpath = {path}\n\turl = {address}\n");
+        self.commit(&[(".gitmodules", &text)]);
+    }
+
+    pub(crate) fn nothing_is_left(&self) -> bool {
+        std::fs::read_dir(self.scratch.path()).unwrap().count() == 0
     }
 }
 
@@ -125,206 +169,277 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test]
 async fn refs_of_every_kind_are_checked_out() {
     let repository = Repository::new();
+    let (first, second) = (&repository.first, &repository.second);
     let table = [
-        ("", &repository.second),
-        ("#main", &repository.second),
-        ("#side", &repository.first),
-        ("#v1", &repository.first),
-        ("#refs/tags/v1", &repository.first),
-        ("?branch=side", &repository.first),
-        ("?tag=v1", &repository.first),
-        ("?ref=main&fetch-by-commit=1", &repository.second),
-        (&format!("#{}", repository.first), &repository.first),
-        (&format!("#main#{}", repository.first), &repository.first),
-        (
-            &format!("#v1?checksum={}", &repository.first[..7]),
-            &repository.first,
-        ),
+        ("", second),
+        ("#main", second),
+        ("#side", first),
+        ("#v1", first),
+        ("#refs/tags/v1", first),
+        ("#tags/v1", first),
+        ("?branch=side", first),
+        ("?tag=v1", first),
+        ("?ref=main&fetch-by-commit=1", second),
+        (&format!("#{first}"), first),
+        (&format!("#main#{first}"), first),
+        (&format!("?checksum={}#v1", &first[..7]), first),
     ];
-    for (tail, commit) in table {
-        // Options stand before the fragment.
-        let tail = match tail.split_once("?checksum") {
-            Some((fragment, checksum)) => format!("?checksum{checksum}{fragment}"),
-            None => tail.to_owned(),
-        };
-        let checkout = repository.checkout(&tail).await.unwrap();
-        assert_eq!(checkout.commit(), commit, "{tail}");
-        let text = std::fs::read_to_string(checkout.directory().join("a.txt")).unwrap();
-        assert_eq!(text == "one\n", *commit == repository.first, "{tail}");
-        assert!(!checkout.directory().join(".git").exists());
+    for git in tools() {
+        for (tail, commit) in table {
+            let checkout = repository.checkout(&git, tail).await.unwrap();
+            assert_eq!(checkout.commit(), commit, "{tail} {git:?}");
+            let text = std::fs::read_to_string(checkout.directory().join("a.txt")).unwrap();
+            assert_eq!(text == "one\n", commit == first, "{tail} {git:?}");
+            assert!(!checkout.directory().join(".git").exists());
+        }
     }
-    assert_eq!(
-        std::fs::read_dir(repository.scratch.path())
-            .unwrap()
-            .count(),
-        0
-    );
+    assert!(repository.nothing_is_left());
+}
+
+#[tokio::test]
+async fn servers_of_the_first_protocol_are_understood() {
+    let repository = Repository::served(Manners {
+        old: true,
+        ..Manners::default()
+    });
+    // No ref ends in the first commit, so that it has to come along with others.
+    let bare = repository.directory.path().join("repo.git");
+    git(&bare, &["branch", "-D", "side"]);
+    git(&bare, &["tag", "-d", "v1"]);
+    let commit = format!("#{}", repository.first);
+    for git in tools() {
+        for (tail, expected) in [
+            ("", &repository.second),
+            ("#main", &repository.second),
+            (&commit, &repository.first),
+        ] {
+            let checkout = repository.checkout(&git, tail).await.unwrap();
+            assert_eq!(checkout.commit(), expected, "{tail} {git:?}");
+        }
+        let kept = format!("?keep-git-dir=1{commit}");
+        let checkout = repository.checkout(&git, &kept).await.unwrap();
+        let branches = self::git(checkout.directory(), &["branch", "-r"]);
+        assert_eq!(branches, "origin/main", "{git:?}");
+        let error = repository.checkout(&git, "#nope").await.unwrap_err();
+        assert_eq!(error.to_string(), "repository does not contain ref nope");
+    }
 }
 
 #[tokio::test]
 async fn modes_do_not_depend_on_the_umask() {
     let repository = Repository::new();
-    let checkout = repository.checkout("#v1").await.unwrap();
-    let path = |name: &str| checkout.directory().join(name);
-    assert_eq!(mode(&path("a.txt")), 0o644);
-    assert_eq!(mode(&path("run.sh")), 0o755);
-    assert_eq!(mode(&path("sub/deep")), 0o755);
-    assert_eq!(
-        std::fs::read_link(path("link")).unwrap(),
-        Path::new("a.txt")
-    );
+    for git in tools() {
+        let checkout = repository.checkout(&git, "#v1").await.unwrap();
+        let path = |name: &str| checkout.directory().join(name);
+        assert_eq!(mode(&path("a.txt")), 0o644);
+        assert_eq!(mode(&path("run.sh")), 0o755);
+        assert_eq!(mode(&path("sub/deep")), 0o755);
+        let target = std::fs::read_link(path("link")).unwrap();
+        assert_eq!(target, Path::new("a.txt"));
+    }
+}
+
+#[tokio::test]
+async fn attributes_decide_about_line_ends() {
+    let repository = Repository::new();
+    let files = [
+        (".gitattributes", "*.bat text eol=crlf\n*.bin binary\n"),
+        ("a.bat", "one\ntwo\n"),
+        ("a.bin", "one\ntwo\n"),
+    ];
+    repository.commit(&files);
+    for git in tools() {
+        let checkout = repository.checkout(&git, "").await.unwrap();
+        let text = |name: &str| std::fs::read_to_string(checkout.directory().join(name)).unwrap();
+        assert_eq!(text("a.bat"), "one\r\ntwo\r\n", "{git:?}");
+        assert_eq!(text("a.bin"), "one\ntwo\n", "{git:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_directory_of_the_repository_can_be_wanted() {
     let repository = Repository::new();
-    let checkout = repository.checkout("#:sub/deep").await.unwrap();
-    assert!(checkout.directory().join("c.txt").exists());
-    for (subdirectory, reason) in [
-        ("nosub", "no such file or directory"),
-        ("a.txt", "not a directory"),
-        ("outside", "not a directory"),
-        ("../..", "it leaves the files of the repository"),
-        (".git", "it leaves the files of the repository"),
-    ] {
-        let error = repository
-            .checkout(&format!("#v1:{subdirectory}"))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("invalid subdir {subdirectory}: {reason}")
-        );
+    for git in tools() {
+        let checkout = repository.checkout(&git, "#:sub/deep").await.unwrap();
+        assert!(checkout.directory().join("c.txt").exists());
+        for (subdirectory, reason) in [
+            ("nosub", "no such file or directory"),
+            ("a.txt", "not a directory"),
+            ("outside", "not a directory"),
+            ("../..", "it leaves the files of the repository"),
+            (".git", "it leaves the files of the repository"),
+        ] {
+            let tail = format!("#v1:{subdirectory}");
+            let error = repository.checkout(&git, &tail).await.unwrap_err();
+            let expected = format!("invalid subdir {subdirectory}: {reason}");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_named() {
     let repository = Repository::new();
-    let error = repository.checkout("#nope").await.unwrap_err();
-    assert_eq!(error.to_string(), "repository does not contain ref nope");
-    let error = repository
-        .checkout("?checksum=1234567#v1")
-        .await
-        .unwrap_err();
-    let expected = format!(
-        "expected checksum to match 1234567, got {}",
-        repository.first
-    );
-    assert_eq!(error.to_string(), expected);
-    let unknown = "0".repeat(40);
-    let error = repository
-        .checkout(&format!("#{unknown}"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("repository does not contain ref {unknown}")
-    );
-    let mut gone = repository.reference("");
-    gone.remote.push_str("-gone");
-    let error = tool()
-        .resolve(&gone, &CheckoutOptions::default())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, GitError::Failed { .. }), "{error}");
-    assert_eq!(
-        std::fs::read_dir(repository.scratch.path())
-            .unwrap()
-            .count(),
-        0
-    );
+    let unknown = "1".repeat(40);
+    let table = [
+        ("#nope", "repository does not contain ref nope".to_owned()),
+        (
+            "?checksum=1234567#v1",
+            format!(
+                "expected checksum to match 1234567, got {}",
+                repository.first
+            ),
+        ),
+        (
+            &format!("#{unknown}"),
+            format!("repository does not contain ref {unknown}"),
+        ),
+        ("#a..b", "repository does not contain ref a..b".to_owned()),
+    ];
+    for git in tools() {
+        for (tail, expected) in &table {
+            let error = repository.checkout(&git, tail).await.unwrap_err();
+            assert_eq!(&error.to_string(), expected, "{git:?}");
+        }
+        let mut gone = repository.reference("");
+        gone.remote.push_str("-gone");
+        let options = CheckoutOptions::default();
+        let error = git.resolve(&gone, &options).await.unwrap_err();
+
+        assert!(matches!(error, GitError::Failed { .. }), "{error}");
+    }
+    assert!(repository.nothing_is_left());
 }
 
 #[tokio::test]
 async fn resolving_downloads_nothing() {
     let repository = Repository::new();
-    let found = tool()
-        .resolve(&repository.reference("#v1"), &CheckoutOptions::default())
-        .await;
-    let found = found.unwrap();
-    assert_eq!(found.commit, repository.first);
-    assert_eq!(found.name.as_deref(), Some("refs/tags/v1"));
+    for git in tools() {
+        let options = CheckoutOptions::default();
+        let found = git.resolve(&repository.reference("#v1"), &options).await;
+        let found = found.unwrap();
+        assert_eq!(found.commit, repository.first);
+        assert_eq!(found.name.as_deref(), Some("refs/tags/v1"));
+        let found = git.resolve(&repository.reference(""), &options).await;
+        assert_eq!(found.unwrap().name.as_deref(), Some("refs/heads/main"));
+    }
+}
+
+#[tokio::test]
+async fn history_comes_along_as_deep_as_it_is_wanted() {
+    let repository = Repository::new();
+    for git in tools() {
+        for (depth, commits) in [(1, "1"), (2, "2"), (0, "2")] {
+            let options = CheckoutOptions {
+                depth,
+                ..CheckoutOptions::default()
+            };
+            let reference = repository.reference("?keep-git-dir=1");
+            let checkout = git.checkout(&reference, &options, repository.scratch.path());
+            let checkout = checkout.await.unwrap();
+            let arguments = ["rev-list", "--count", "HEAD"];
+            assert_eq!(self::git(checkout.directory(), &arguments), commits);
+        }
+    }
 }
 
 #[tokio::test]
 async fn the_git_directory_stays_if_it_is_wanted() {
     let repository = Repository::new();
-    let checkout = repository.checkout("?keep-git-dir=1#v1").await.unwrap();
-    assert_eq!(
-        git(checkout.directory(), &["rev-parse", "HEAD"]),
-        repository.first
-    );
-    let options = CheckoutOptions {
-        keep_git_dir: Some(false),
-        ..CheckoutOptions::default()
-    };
-    let reference = repository.reference("?keep-git-dir=1");
-    let error = tool()
-        .checkout(&reference, &options, repository.scratch.path())
-        .await;
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "inconsistent keep-git-dir configuration"
-    );
+    for tool in tools() {
+        let checkout = repository.checkout(&tool, "?keep-git-dir=1#v1").await;
+        let checkout = checkout.unwrap();
+        let said = |arguments: &[&str]| git(checkout.directory(), arguments);
+        assert_eq!(said(&["rev-parse", "HEAD"]), repository.first);
+        assert_eq!(said(&["status", "--porcelain"]), "", "{tool:?}");
+        let remote = repository.reference("").remote;
+        assert_eq!(said(&["remote", "get-url", "origin"]), remote);
+        said(&["fsck"]);
+        let options = CheckoutOptions {
+            keep_git_dir: Some(false),
+            ..CheckoutOptions::default()
+        };
+        let reference = repository.reference("?keep-git-dir=1");
+        let error = tool.checkout(&reference, &options, repository.scratch.path());
+        assert_eq!(
+            error.await.unwrap_err().to_string(),
+            "inconsistent keep-git-dir configuration"
+        );
+    }
 }
 
 #[tokio::test]
 async fn files_can_have_the_time_of_the_commit() {
     let repository = Repository::new();
-    let checkout = repository.checkout("?mtime=commit").await.unwrap();
-    assert_eq!(checkout.commit_time(), 1_500_000_000);
-    for name in ["a.txt", "link", "sub", "sub/deep/c.txt"] {
-        let found = std::fs::symlink_metadata(checkout.directory().join(name)).unwrap();
-        assert_eq!(
-            std::os::unix::fs::MetadataExt::mtime(&found),
-            1_500_000_000,
-            "{name}"
-        );
+    for git in tools() {
+        let checkout = repository.checkout(&git, "?mtime=commit").await.unwrap();
+        assert_eq!(checkout.commit_time(), 1_500_000_000);
+        for name in ["a.txt", "link", "sub", "sub/deep/c.txt"] {
+            let found = std::fs::symlink_metadata(checkout.directory().join(name)).unwrap();
+            let time = std::os::unix::fs::MetadataExt::mtime(&found);
+            assert_eq!(time, 1_500_000_000, "{name} {git:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn submodules_come_along_if_they_are_wanted() {
     let repository = Repository::new();
-    let work = repository.directory.path().join("work");
-    let bare = repository.directory.path().join("repo.git");
-    let module = tempfile::tempdir().unwrap();
-    git(module.path(), &["init", "-q"]);
-    write(module.path(), &[("m.txt", "module\n")]);
-    git(module.path(), &["add", "-A"]);
-    git(module.path(), &["commit", "-qm", "module"]);
-    let address = format!("file://{}", module.path().display());
-    git(&work, &["submodule", "-q", "add", &address, "mod"]);
-    git(&work, &["commit", "-qam", "submodule"]);
-    git(&work, &["push", "-q", bare.to_str().unwrap(), "main"]);
-    let with = repository.checkout("").await.unwrap();
-    assert!(with.directory().join("mod/m.txt").exists());
-    assert!(!with.directory().join("mod/.git").exists());
-    let without = repository.checkout("?submodules=0").await.unwrap();
-    assert!(!without.directory().join("mod/m.txt").exists());
+    repository.add_submodule("inner", "inner", "../inner.git");
+    for git in tools() {
+        let with = repository.checkout(&git, "").await.unwrap();
+        assert!(with.directory().join("inner/m.txt").exists(), "{git:?}");
+        assert!(!with.directory().join("inner/.git").exists(), "{git:?}");
+        let without = repository.checkout(&git, "?submodules=0").await.unwrap();
+        assert!(without.directory().join("inner").is_dir(), "{git:?}");
+        assert!(!without.directory().join("inner/m.txt").exists());
+    }
 }
 
 #[tokio::test]
 async fn a_repository_is_a_context() {
     let repository = Repository::new();
-    let mut options = options();
-    options.git = Some(tool());
-    options.branch = Some("side".to_owned());
-    let source = Source::Git(Box::new(repository.reference("")));
-    let context = fetch(source, repository.scratch.path(), options)
-        .await
-        .unwrap();
-    assert_eq!(context.kind(), ContextKind::Git);
-    assert_eq!(context.commit(), Some(repository.first.as_str()));
-    let expected = [
-        "/a.txt",
-        "/link",
-        "/outside",
-        "/run.sh",
-        "/sub",
-        "/sub/deep",
-        "/sub/deep/c.txt",
-    ];
-    assert_eq!(names(&context, ""), expected);
+    for git in tools() {
+        let mut options = FetchOptions::new(client(), git);
+        options.branch = Some("side".to_owned());
+        let source = Source::Git(Box::new(repository.reference("")));
+        let context = fetch(source, repository.scratch.path(), options);
+        let context = context.await.unwrap();
+        assert_eq!(context.kind(), ContextKind::Git);
+        assert_eq!(context.commit(), Some(repository.first.as_str()));
+        let expected = [
+            "/a.txt",
+            "/link",
+            "/outside",
+            "/run.sh",
+            "/sub",
+            "/sub/deep",
+            "/sub/deep/c.txt",
+        ];
+        assert_eq!(names(&context, ""), expected);
+    }
+}
+
+#[tokio::test]
+async fn credentials_reach_the_server_and_no_message() {
+    let authorization = "Basic bWU6aHVudGVyMg=="; // me:hunter2
+    let repository = Repository::served(Manners {
+        authorization: Some(authorization.to_owned()),
+        ..Manners::default()
+    });
+    let address = |password: &str| {
+        let address = repository.reference("").remote;
+        let address = address.replace("://", &format!("://me:{password}@"));
+        GitReference::parse(&address).unwrap().unwrap()
+    };
+    let options = CheckoutOptions::default();
+    for git in tools() {
+        let scratch = repository.scratch.path();
+        let checkout = git.checkout(&address("hunter2"), &options, scratch).await;
+        assert_eq!(checkout.unwrap().commit(), repository.second);
+        let refused = git.checkout(&address("swordfish"), &options, scratch).await;
+        let error = refused.unwrap_err();
+        assert!(matches!(error, GitError::Failed { .. }), "{error:?}");
+        assert!(!format!("{error:?} {error}").contains("swordfish"));
+    }
 }

@@ -9,4 +9,6 @@ mod archives;
 mod directories;
 mod dockerfiles;
 mod git;
+mod git_library;
+mod git_server;
 mod support;

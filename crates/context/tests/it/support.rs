@@ -24,7 +24,7 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 pub(crate) fn options() -> FetchOptions {
-    FetchOptions::new(client())
+    FetchOptions::new(client(), crate::git::library())
 }
 
 /// Writes files; a name ending in `/` is a directory.

@@ -121,7 +121,7 @@ fn triggers_of_a_stage_fire_in_stages_on_top_of_it_once() {
 #[test]
 fn a_trigger_that_makes_no_sense_is_blamed_on_the_from() {
     let case = Case::new("\nFROM parent").image("parent", |config| {
-        config.config.on_build = vec!["bogus x".to_owned()]
+        config.config.on_build = vec!["bogus x".to_owned()];
     });
     assert_eq!(case.error(), "2-2: unknown instruction: bogus");
 }

@@ -71,7 +71,7 @@ fn all_that_a_command_is_run_with_counts() {
 fn the_directory_counts_even_where_making_it_makes_no_layer() {
     let root = Case::new("FROM base\nRUN x");
     let elsewhere = Case::new("FROM base\nRUN x").image("base", |config| {
-        config.config.working_dir = "/srv".to_owned()
+        config.config.working_dir = "/srv".to_owned();
     });
     assert_ne!(last_key(&root), last_key(&elsewhere));
 }

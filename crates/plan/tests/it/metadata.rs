@@ -47,7 +47,7 @@ fn of_a_base_the_known_fields_stay() {
 #[test]
 fn a_relative_directory_of_a_base_is_entered_twice() {
     let case = Case::new("FROM base").image("base", |config| {
-        config.config.working_dir = "rel/w".to_owned()
+        config.config.working_dir = "rel/w".to_owned();
     });
     assert_eq!(case.config().working_dir, "/rel/w/rel/w");
 }
@@ -110,7 +110,7 @@ fn a_command_clears_the_inherited_one_unless_it_came_first_in_this_stage() {
     let with_cmd = |text: &str| {
         Case::new(text)
             .image("base", |config| {
-                config.config.cmd = Some(vec!["old".to_owned()])
+                config.config.cmd = Some(vec!["old".to_owned()]);
             })
             .config()
             .cmd

@@ -15,7 +15,7 @@ fn a_base_without_path_gets_the_default_one_at_the_end_and_keeps_it_in_its_confi
 fn of_equal_names_in_a_base_the_first_is_updated_and_the_last_is_seen() {
     let case = |tail: &str| {
         Case::new(&format!("FROM base\n{tail}RUN x")).image("base", |config| {
-            config.config.env = ["PATH=/bin", "A=1", "A=2"].map(str::to_owned).to_vec()
+            config.config.env = ["PATH=/bin", "A=1", "A=2"].map(str::to_owned).to_vec();
         })
     };
     assert_eq!(case("").environment(), "A=2");

@@ -1,7 +1,6 @@
 //! The client against Debian's `docker-registry`, if that is installed.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use yadokari_image::{Descriptor, Digest, ImageConfig, Manifest, Platform, Repository};
 use yadokari_image::{json, media_type};
 use yadokari_registry::{Client, Mount, Options, Reader};
+use yadokari_testkit::needs;
 
 use crate::fake::{noise, options};
 
@@ -35,8 +35,8 @@ impl Drop for Registry {
 
 /// Starts a registry; `tls` is added to the `http` section of its config.
 pub(crate) async fn start(tls: &str) -> Option<Registry> {
-    if !Path::new(PROGRAM).exists() {
-        println!("skipped: {PROGRAM} is not installed");
+    if let Err(lack) = needs::program("docker-registry") {
+        needs::skip(&lack);
         return None;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -124,7 +124,10 @@ impl Collection<'_> {
     }
 
     fn name(&mut self, met: Met<'_>, opaque: bool) -> Result<(), ScanError> {
-        let role = self.marks.role(met.dir, &met.name, &met.found, &met.path)?;
+        let role = self
+            .marks
+            .read(met.dir, &met.name, &met.found, &met.path)?
+            .role;
         match role {
             Role::Whiteout => {
                 self.edits

@@ -3,7 +3,7 @@
 use rustix::fs::FileType;
 use yadokari_tree::{Timestamp, TreePath};
 
-use super::marks::Role;
+use super::marks::{Marked, Role};
 use super::{OverlayMarks, itself, read_error};
 use crate::attributes;
 use crate::directory::{Dir, kind_of};
@@ -69,34 +69,37 @@ impl Merging<'_> {
         path: &TreePath,
     ) -> Result<(), UnpackError> {
         let found = Found::of(&from.stat(name).map_err(read_error(path))?);
-        let role = self.role(from, name, &found, path)?;
+        let marked = self.marked(from, name, &found, path)?;
         let meets_directory = to.stat(name).is_ok_and(|stat| is_directory(kind_of(&stat)));
-        match role {
+        match marked.role {
             Role::Whiteout => Ok(remove_all(to, name).at("remove", path)?),
             Role::Present if found.is_directory() && meets_directory => {
                 self.shared.push(path.clone());
                 Ok(())
             }
-            _ if found.is_directory() => self.take_directory(from, to, name, path),
+            _ if found.is_directory() => {
+                self.marks.strip(from, name, &marked, path)?;
+                self.take_directory(from, to, name, path)
+            }
             _ => {
                 if meets_directory {
                     remove_all(to, name).at("remove", path)?;
                 }
-                self.marks.strip(from, name, path)?;
+                self.marks.strip(from, name, &marked, path)?;
                 Ok(from.rename_over(name, to, name).at("move", path)?)
             }
         }
     }
 
-    fn role(
+    fn marked(
         &self,
         dir: &Dir,
         name: &[u8],
         found: &Found,
         path: &TreePath,
-    ) -> Result<Role, UnpackError> {
-        let role = self.marks.role(dir, name, found, path);
-        role.map_err(|error| match error {
+    ) -> Result<Marked, UnpackError> {
+        let marked = self.marks.read(dir, name, found, path);
+        marked.map_err(|error| match error {
             ScanError::Disk(error) => error.into(),
             other => UnpackError::Overlay(other),
         })
@@ -111,7 +114,6 @@ impl Merging<'_> {
         path: &TreePath,
     ) -> Result<(), UnpackError> {
         self.clean(path)?;
-        self.marks.strip(from, name, path)?;
         remove_all(to, name).at("remove", path)?;
         from.rename(name, to, name).at("move", path)?;
         self.upper.forget();
@@ -129,12 +131,13 @@ impl Merging<'_> {
             for (name, _) in self.list(&dir, &path)?.iter() {
                 let below = path.join(name);
                 let found = Found::of(&dir.stat(name).map_err(read_error(&below))?);
-                if self.role(&dir, name, &found, &below)? == Role::Whiteout {
+                let marked = self.marked(&dir, name, &found, &below)?;
+                if marked.role == Role::Whiteout {
                     dir.unlink(name).at("remove", &below)?;
                     removed = true;
                     continue;
                 }
-                self.marks.strip(&dir, name, &below)?;
+                self.marks.strip(&dir, name, &marked, &below)?;
                 if found.is_directory() {
                     waiting.push(below);
                 }

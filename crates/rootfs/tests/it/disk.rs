@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use yadokari_rootfs::{Root, hash_files};
+use yadokari_testkit::needs;
 use yadokari_tree::Tree;
 
 /// One entry, described by everything a layer could tell about it.
@@ -119,14 +120,14 @@ pub(crate) fn hash_all(root: &Root, tree: &Tree) {
 
 /// Says why a test that needs root does nothing, where it does nothing.
 pub(crate) fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        skip("needs to run as root");
+    let root = needs::root();
+    if let Err(lack) = &root {
+        needs::skip(lack);
     }
-    root
+    root.is_ok()
 }
 
-#[expect(clippy::print_stderr, reason = "a test that did nothing has to say so")]
+/// Says why a test does nothing; with `CI=true` that is a failure.
 pub(crate) fn skip(reason: &str) {
-    eprintln!("skipped: {reason}");
+    needs::skip(reason);
 }

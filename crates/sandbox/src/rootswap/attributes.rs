@@ -44,6 +44,18 @@ impl Attributes {
         self.apply_to(&handle).at("set the attributes of", path)
     }
 
+    /// The permission bits.
+    #[cfg(test)]
+    pub(crate) fn mode(&self) -> u32 {
+        self.mode
+    }
+
+    /// Whether `other` gives everybody the same access; times do not count.
+    pub(crate) fn same_access(&self, other: &Self) -> bool {
+        let access = |one: &Self| (one.mode, one.uid, one.gid);
+        access(self) == access(other) && self.xattrs == other.xattrs
+    }
+
     fn apply_to(&self, handle: &OwnedFd) -> Result<(), Errno> {
         // The owner first, since changing it clears mode bits.
         rustix::fs::fchown(

@@ -38,6 +38,11 @@ pub(crate) enum Record {
         path: PathBuf,
         attributes: Attributes,
     },
+    /// A directory that was entered is gone; the one that holds its entries aside comes back in its place.
+    Vacate {
+        #[serde(with = "os_path")]
+        path: PathBuf,
+    },
     /// A real directory of the stage takes the place of a link to it, which cannot take its own.
     Invert {
         #[serde(with = "os_path")]

@@ -6,8 +6,10 @@
 //! so that a killed helper's swap is undone by [`recover`].
 
 mod attributes;
+mod back;
 mod gate;
 mod graft;
+mod held;
 mod journal;
 mod plan;
 mod recover;
@@ -27,6 +29,7 @@ use crate::probe::ProbeAnswer;
 use crate::process::{self, Report};
 use crate::rootswap::gate::Gate;
 use crate::rootswap::graft::{Grafts, StubsKnown};
+use crate::rootswap::held::Held;
 use crate::rootswap::plan::Kept;
 use crate::rootswap::swap::Swap;
 use crate::runner::{Confinement, Exit, Note};
@@ -34,6 +37,7 @@ use crate::spec::{MountSource, RunSpec};
 use crate::supervise::{self, Ended, Service};
 use crate::{directory, etc, landlock, namespaces, reap, stubs};
 
+pub(crate) use held::{WorkingDirectory, by_this_process};
 pub use recover::{RecoverError, Recovered, recover};
 
 /// Runs `spec` with its root in place of this container's.
@@ -48,17 +52,17 @@ pub(crate) fn run(
     reap::adopt_orphans()?;
     let resolv_conf = etc::resolv_conf(spec);
     keep_kernel_directories(spec)?;
-    let mut session = Session::begin(live, &spec.root, &request.state_dir)?;
+    let mut session = Session::begin(live, spec, request)?;
     let mut notes = notes_about(spec);
     session.swap_in(spec, &resolv_conf)?;
-    let strangers = session.swap.strangers();
-    notes.extend(strangers.into_iter().map(|path| Note::DirectoryStays {
-        path: format!("/{}", path.display()),
-    }));
+    notes.extend(note_about(&session.swap.strangers()));
     let hidden = hidden_paths(spec, &session.swap.kept, &request.state_dir);
     let ended = command(spec, confinement, &hidden, &area(&request.state_dir), leash);
     session.restore()?;
     let mut exit = ended?;
+    if let Some(fault) = session.swap.misfit() {
+        return Err(RunError::Capture(fault));
+    }
     exit.notes.extend(notes);
     exit.notes.extend(
         session
@@ -165,12 +169,14 @@ struct Session {
 }
 
 impl Session {
-    fn begin(live: &Path, stage: &Path, state_dir: &Path) -> Result<Self, RunError> {
+    fn begin(live: &Path, spec: &RunSpec, request: &Request) -> Result<Self, RunError> {
+        let state_dir = &request.state_dir;
         let mountinfo = fs::read("/proc/self/mountinfo").at("read", "/proc/self/mountinfo")?;
         let kept = Kept::of_container(namespaces::mount_points(&mountinfo), state_dir);
         let own = rustix::process::getpid().as_raw_nonzero().get();
         let started = reap::process(own).map_or(0, |process| process.started);
-        let swap = Swap::begin(live, stage, &area(state_dir), kept, (own, started))?;
+        let mut swap = Swap::begin(live, &spec.root, &area(state_dir), kept, (own, started))?;
+        swap.held = Held::gather(live, &request.held);
         Ok(Self {
             swap,
             grafts: None,
@@ -266,6 +272,12 @@ fn keep_kernel_directories(spec: &RunSpec) -> Result<(), RunError> {
         stubs::keep_directory(&root, &directory::resolve(&spec.root, Path::new(path))?)?;
     }
     Ok(())
+}
+
+fn note_about(strangers: &[PathBuf]) -> Option<Note> {
+    let paths = strangers.iter().map(|path| format!("/{}", path.display()));
+    let paths: Vec<String> = paths.collect();
+    (!paths.is_empty()).then_some(Note::DirectoriesStay { paths })
 }
 
 fn notes_about(spec: &RunSpec) -> Vec<Note> {

@@ -1,15 +1,20 @@
-//! Moves the entries of two roots: the container's aside, the stage's in, and all back.
+//! Moves the entries of two roots: the container's aside and the stage's in.
 //!
-//! Going back looks at what is there and not at what was done, so it works from
-//! any point at which a swap was cut off, and may be repeated.
+//! A directory in a lower layer of an overlay refuses to be renamed, so it is
+//! entered: its entries are moved one by one, which is slow, since each is copied
+//! to the upper layer. Then it is removed, and what comes back in its place lies in
+//! the upper layer, so that later swaps rename it as a whole. Directories that
+//! somebody works in, and those with a mount below, stay and are entered each time.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::directory;
 use crate::error::{At as _, Fault, RunError};
 use crate::rootswap::attributes::Attributes;
+use crate::rootswap::held::Held;
 use crate::rootswap::journal::{Journal, Record};
 use crate::rootswap::plan::{Disposition, Kept};
 
@@ -22,20 +27,26 @@ pub(crate) struct Swap {
     pub(crate) area: PathBuf,
     pub(crate) kept: Kept,
     pub(crate) journal: Journal,
+    /// Directories that are not made anew.
+    pub(crate) held: Held,
     /// Directories of the container that are entered, with their own attributes.
-    entered: BTreeMap<PathBuf, Entered>,
+    pub(super) entered: BTreeMap<PathBuf, Entered>,
     /// Whether the stage's entries may have begun to move in.
-    moved_in: bool,
-    /// Renames that may still be done, for tests that cut a swap off.
+    pub(super) moved_in: bool,
+    /// The first entry of the command's that could not be given to the stage.
+    pub(super) misfit: RefCell<Option<Fault>>,
     #[cfg(test)]
-    allowed: std::cell::Cell<Option<usize>>,
+    pub(crate) simulated: simulated::Simulated,
 }
 
+/// A directory of the container that stays in its place during the run.
 #[derive(Debug)]
-struct Entered {
-    attributes: Attributes,
-    dressed: bool,
-    inverted: Option<PathBuf>,
+pub(super) struct Entered {
+    pub(super) attributes: Attributes,
+    /// It wears the attributes of the stage's directory, whose entries are all in it.
+    pub(super) dressed: bool,
+    /// The stage has a link there, to this directory of its own.
+    pub(super) inverted: Option<PathBuf>,
 }
 
 impl Swap {
@@ -61,10 +72,12 @@ impl Swap {
             area: area.to_owned(),
             kept,
             journal,
+            held: Held::default(),
             entered: BTreeMap::new(),
             moved_in: false,
+            misfit: RefCell::new(None),
             #[cfg(test)]
-            allowed: std::cell::Cell::new(None),
+            simulated: simulated::Simulated::default(),
         })
     }
 
@@ -84,10 +97,12 @@ impl Swap {
             area: area.to_owned(),
             kept,
             journal,
+            held: Held::default(),
             entered: BTreeMap::new(),
             moved_in: false,
+            misfit: RefCell::new(None),
             #[cfg(test)]
-            allowed: std::cell::Cell::new(None),
+            simulated: simulated::Simulated::default(),
         };
         records.into_iter().for_each(|record| swap.learn(record));
         Some(swap)
@@ -116,6 +131,9 @@ impl Swap {
                     entered.dressed = true;
                 }
             }
+            Record::Vacate { path } => {
+                self.entered.remove(&path);
+            }
             Record::In => self.moved_in = true,
             _ => {}
         }
@@ -137,18 +155,34 @@ impl Swap {
             .count()
     }
 
-    /// The container's directories that are entered and that the stage does not have, and that hold nothing that stays.
+    /// The first entry of the command's that could not be given to the stage, after the swap back.
+    pub(crate) fn misfit(&self) -> Option<Fault> {
+        self.misfit.borrow().clone()
+    }
+
+    /// Whether all of the stage's entries are in their places, so that a command may have run.
+    pub(super) fn is_complete(&self) -> bool {
+        let root = self.entered.get(Path::new(""));
+        root.is_some_and(|root| root.dressed)
+    }
+
+    /// The container's directories that the command sees, empty, though its root does not have them. Those with a
+    /// mount below are not among them.
     pub(crate) fn strangers(&self) -> Vec<PathBuf> {
         let lone = self.entered.keys().filter(|path| {
-            self.kept.disposition(path) == Disposition::Move && !self.stage_path(path).is_dir()
+            self.kept.disposition(path) == Disposition::Move
+                && !is_directory(&self.stage_path(path))
         });
-        let lone: Vec<PathBuf> = lone.cloned().collect();
+        let lone: BTreeSet<&PathBuf> = lone.collect();
+        let outermost = |path: &Path| {
+            !path
+                .ancestors()
+                .skip(1)
+                .any(|other| lone.contains(&other.to_owned()))
+        };
         lone.iter()
-            .filter(|path| {
-                path.parent()
-                    .is_none_or(|parent| !lone.iter().any(|other| other == parent))
-            })
-            .cloned()
+            .filter(|path| outermost(path))
+            .map(|path| (*path).clone())
             .collect()
     }
 
@@ -191,7 +225,8 @@ impl Swap {
         match self.rename(&from, &to) {
             // A directory in a lower layer of an overlay cannot be renamed, but its children can.
             Err(error) if error.raw_os_error() == Some(libc::EXDEV) && is_directory(&from) => {
-                self.move_children_aside(path)
+                self.move_children_aside(path)?;
+                self.vacate(path)
             }
             // A mount that the table of mounts did not show.
             Err(error) if error.raw_os_error() == Some(libc::EBUSY) => self.note(Record::Stay {
@@ -199,6 +234,28 @@ impl Swap {
             }),
             result => result.at("move aside", &from),
         }
+    }
+
+    /// Removes a directory whose entries are all aside. The one that holds them there is the container's from now on.
+    fn vacate(&mut self, path: &Path) -> Result<(), Fault> {
+        if self.held.contains(path) || self.remove_directory(path).is_err() {
+            // Something in it stays, or the filesystem needs it: it is seen by the command.
+            return Ok(());
+        }
+        if let Some(entered) = self.entered.get(path) {
+            entered.attributes.apply(&self.aside_path(path))?;
+        }
+        // Cut off before this, the directory is made again and filled one by one.
+        self.note(Record::Vacate {
+            path: path.to_owned(),
+        })
+    }
+
+    fn remove_directory(&self, path: &Path) -> std::io::Result<()> {
+        let live = self.live.join(path);
+        #[cfg(test)]
+        self.simulated.remove(&live)?;
+        fs::remove_dir(live)
     }
 
     /// Where the stage has a link and the container a directory that must stay, the directory plays
@@ -280,179 +337,18 @@ impl Swap {
         })
     }
 
-    /// Moves everything back from wherever it is. No process may use the roots any more.
-    pub(crate) fn swap_back(&mut self) -> Result<(), Fault> {
-        if !self.journal.is_back() {
-            if self.moved_in {
-                self.move_out(Path::new(""))?;
-            }
-            self.revert_links()?;
-            self.journal.turn_back()?;
-        }
-        self.move_back(Path::new(""))?;
-        self.clean_up()
-    }
-
-    /// Removes the swap's own directories. What is not empty by now holds something that would be lost.
-    fn clean_up(&self) -> Result<(), Fault> {
-        for (name, disposable) in [
-            ("inverted", false),
-            ("covered", false),
-            ("tmpfs", true),
-            ("generated", true),
-            ("ready", true),
-        ] {
-            let path = self.area.join(name);
-            let removed = if disposable {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_dir(&path)
-            };
-            removed.or_else(ignore_missing).at("remove", &path)?;
-        }
-        Ok(())
-    }
-
-    /// Moves what is in the live directory to the stage, and gives the stage the attributes that the command left.
-    fn move_out(&self, directory: &Path) -> Result<(), Fault> {
-        let left = Attributes::read(&self.live.join(directory))?;
-        for path in children(&self.live, directory)? {
-            if self.kept.covers(&path) {
-                continue;
-            }
-            if self.entered.contains_key(&path) && is_directory(&self.live.join(&path)) {
-                self.move_out(&path)?;
-            } else {
-                self.move_one_out(directory, &path, &left)?;
-            }
-        }
-        self.drop_removed(directory)?;
-        let stage = self.stage_path(directory);
-        let dressed = self
-            .entered
-            .get(directory)
-            .is_some_and(|entered| entered.dressed);
-        if dressed && is_directory(&stage) {
-            left.apply(&stage)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn move_one_out(&self, directory: &Path, path: &Path, left: &Attributes) -> Result<(), Fault> {
-        self.make_stage_directory(directory, left)?;
-        let (from, to) = (
-            self.live.join(path),
-            self.stage_path_of_child(directory, path),
-        );
-        if is_directory(&to) {
-            // What was in it moved in and is gone, or was moved elsewhere by the command.
-            fs::remove_dir(&to).at("replace", &to)?;
-        }
-        self.rename(&from, &to).at("move out", &from)
-    }
-
-    /// A directory of the container that the command used, and that the stage lacks, is the stage's now.
-    fn make_stage_directory(&self, directory: &Path, left: &Attributes) -> Result<(), Fault> {
-        let path = self.stage_path(directory);
-        if is_directory(&path) {
-            return Ok(());
-        }
-        if let Some(parent) = directory.parent() {
-            self.make_stage_directory(parent, &Attributes::read(&join(&self.live, parent))?)?;
-        }
-        make_directory(&path)?;
-        left.apply(&path)
-    }
-
-    /// Removes from the stage the entered directories that the command removed.
-    fn drop_removed(&self, directory: &Path) -> Result<(), Fault> {
-        let inside = self
-            .entered
-            .iter()
-            .filter(|(path, _)| path.parent() == Some(directory));
-        for (path, entered) in inside {
-            let stage = self.stage_path(path);
-            let gone = fs::symlink_metadata(self.live.join(path)).is_err();
-            if gone && entered.dressed && is_directory(&stage) {
-                fs::remove_dir(&stage).at("remove", &stage)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn revert_links(&self) -> Result<(), Fault> {
-        for (path, entered) in &self.entered {
-            let Some(target) = &entered.inverted else {
-                continue;
-            };
-            let (place, real) = (self.inverted_path(path), self.stage.join(target));
-            if !is_directory(&place) {
-                continue;
-            }
-            let ours = fs::read_link(&real).is_ok_and(|link| link == Path::new("/").join(path));
-            if ours {
-                fs::remove_file(&real).at("remove", &real)?;
-            }
-            self.rename(&place, &real).at("put back", &real)?;
-        }
-        Ok(())
-    }
-
-    /// Moves the container's entries back, and gives its directories their own attributes.
-    fn move_back(&self, directory: &Path) -> Result<(), Fault> {
-        let aside = self.aside_path(directory);
-        if is_directory(&aside) {
-            for name in names(&aside)? {
-                self.move_one_back(&directory.join(name))?;
-            }
-            fs::remove_dir(&aside).at("remove", &aside)?;
-        }
-        match self.entered.get(directory) {
-            Some(entered) => entered.attributes.apply(&self.live.join(directory)),
-            None => Ok(()),
-        }
-    }
-
-    fn move_one_back(&self, path: &Path) -> Result<(), Fault> {
-        let (from, to) = (self.aside_path(path), self.live.join(path));
-        if self.entered.contains_key(path) {
-            make_directory(&to)?;
-            return self.move_back(path);
-        }
-        self.rename(&from, &to).at("move back", &from)
-    }
-
     /// Renames without ever replacing something.
-    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
         #[cfg(test)]
-        self.count_down()?;
+        self.simulated.rename(from)?;
         if fs::symlink_metadata(to).is_ok() {
             return Err(std::io::Error::from_raw_os_error(libc::EEXIST));
         }
         fs::rename(from, to)
     }
 
-    /// Makes the rename after `renames` more fail.
-    #[cfg(test)]
-    pub(crate) fn stop_after(&self, renames: usize) {
-        self.allowed.set(Some(renames));
-    }
-
-    #[cfg(test)]
-    fn count_down(&self) -> std::io::Result<()> {
-        match self.allowed.get() {
-            Some(0) => Err(std::io::Error::from_raw_os_error(libc::EIO)),
-            Some(left) => {
-                self.allowed.set(Some(left - 1));
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Where the stage's own version of an entered directory lies.
-    fn stage_path(&self, path: &Path) -> PathBuf {
+    pub(super) fn stage_path(&self, path: &Path) -> PathBuf {
         let inverted = path.ancestors().find(|ancestor| {
             self.entered
                 .get(*ancestor)
@@ -467,16 +363,16 @@ impl Swap {
         }
     }
 
-    fn stage_path_of_child(&self, directory: &Path, path: &Path) -> PathBuf {
+    pub(super) fn stage_path_of_child(&self, directory: &Path, path: &Path) -> PathBuf {
         self.stage_path(directory)
             .join(path.file_name().unwrap_or_default())
     }
 
-    fn aside_path(&self, path: &Path) -> PathBuf {
+    pub(super) fn aside_path(&self, path: &Path) -> PathBuf {
         join(&self.area.join("aside"), path)
     }
 
-    fn inverted_path(&self, path: &Path) -> PathBuf {
+    pub(super) fn inverted_path(&self, path: &Path) -> PathBuf {
         let flat = path
             .to_string_lossy()
             .replace('%', "%25")
@@ -491,7 +387,7 @@ pub(crate) fn journal_path(area: &Path) -> PathBuf {
 }
 
 /// `Path::join` with an empty path would add a slash, on which the kernel follows links.
-fn join(base: &Path, path: &Path) -> PathBuf {
+pub(super) fn join(base: &Path, path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() {
         base.to_owned()
     } else {
@@ -499,23 +395,23 @@ fn join(base: &Path, path: &Path) -> PathBuf {
     }
 }
 
-fn children(root: &Path, directory: &Path) -> Result<Vec<PathBuf>, Fault> {
+pub(super) fn children(root: &Path, directory: &Path) -> Result<Vec<PathBuf>, Fault> {
     Ok(names(&join(root, directory))?
         .into_iter()
         .map(|name| directory.join(name))
         .collect())
 }
 
-fn names(path: &Path) -> Result<Vec<std::ffi::OsString>, Fault> {
+pub(super) fn names(path: &Path) -> Result<Vec<std::ffi::OsString>, Fault> {
     directory::names(&directory::open(path)?).at("list", path)
 }
 
 /// A real directory, not a link to one.
-fn is_directory(path: &Path) -> bool {
+pub(super) fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-fn make_directory(path: &Path) -> Result<(), Fault> {
+pub(super) fn make_directory(path: &Path) -> Result<(), Fault> {
     if is_directory(path) {
         Ok(())
     } else {
@@ -523,10 +419,13 @@ fn make_directory(path: &Path) -> Result<(), Fault> {
     }
 }
 
-fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
+pub(super) fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound {
         Ok(())
     } else {
         Err(error)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod simulated;

@@ -10,20 +10,32 @@ use anyhow::{Context, Result, ensure};
 pub(super) struct Known(BTreeMap<String, String>);
 
 impl Known {
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    /// Reads the sections `everywhere` and `place` of the list.
+    pub(super) fn read(path: &Path, place: &str) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text).with_context(|| format!("in {}", path.display()))
+        Self::parse(&text, place).with_context(|| format!("in {}", path.display()))
     }
 
-    /// Reads `"topic/case" = "reason"` lines; the file is TOML, of which no more is allowed here than that.
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        let mut known = BTreeMap::new();
+    /// Reads `[section]` and `"topic/case" = "reason"` lines; the file is TOML, of which no more is allowed than that.
+    pub(super) fn parse(text: &str, place: &str) -> Result<Self> {
+        let (mut known, mut counts) = (BTreeMap::new(), false);
         for line in text
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
         {
+            if let Some(section) = line
+                .strip_prefix('[')
+                .and_then(|line| line.strip_suffix(']'))
+            {
+                ensure!(
+                    SECTIONS.contains(&section),
+                    "there is no section `{section}`"
+                );
+                counts = section == EVERYWHERE || section == place;
+                continue;
+            }
             let words = line
                 .split_once('=')
                 .and_then(|(case, reason)| Some((quoted(case)?, quoted(reason)?)));
@@ -33,7 +45,9 @@ impl Known {
                 case.contains('/') && !reason.is_empty(),
                 "not `\"topic/case\" = \"reason\"`: {line}"
             );
-            known.insert(case.to_string(), reason.to_string());
+            if counts {
+                known.insert(case.to_string(), reason.to_string());
+            }
         }
         Ok(Self(known))
     }
@@ -47,6 +61,12 @@ impl Known {
     }
 }
 
+/// The section that counts for every place.
+const EVERYWHERE: &str = "everywhere";
+
+/// The sections a list may have: this one, and the places.
+const SECTIONS: &[&str] = &[EVERYWHERE, "machine", "container"];
+
 fn quoted(text: &str) -> Option<&str> {
     text.trim().strip_prefix('"')?.strip_suffix('"')
 }
@@ -56,10 +76,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_listed_case_has_a_reason() {
-        let known =
-            Known::parse("# why\n\n\"run/a\" = \"an accident of the reference\"\n").unwrap();
-        assert!(known.has("run/a") && !known.has("run/b"));
+    fn every_listed_case_has_a_reason_and_a_place() {
+        let list = "# why\n[everywhere]\n\n\"run/a\" = \"an accident of the reference\"\n[container]\n\"run/b\" = \"no git\"\n";
+        let found = |place: &str| {
+            Known::parse(list, place)
+                .unwrap()
+                .cases()
+                .map(str::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("machine"), ["run/a"]);
+        assert_eq!(found("container"), ["run/a", "run/b"]);
         for bad in [
             "run/a = \"x\"",
             "\"run/a\"",
@@ -67,7 +94,7 @@ mod tests {
             "\"a\" = \"x\"",
             "[known]",
         ] {
-            assert!(Known::parse(bad).is_err(), "{bad}");
+            assert!(Known::parse(bad, "machine").is_err(), "{bad}");
         }
     }
 }

@@ -78,7 +78,7 @@ mod tests {
     fn cases_are_counted_and_known_differences_excused() {
         let tally = Tally::read(OUTPUT.as_bytes(), |_| ()).unwrap();
         assert_eq!(tally.total(), 3);
-        let known = |text: &str| Known::parse(text).unwrap();
+        let known = |text: &str| Known::parse(&format!("[everywhere]\n{text}"), "machine").unwrap();
         assert!(
             tally
                 .report(&known("\"copy/b\" = \"x\"\n\"run/c\" = \"y\"\n"))

@@ -5,13 +5,10 @@ use crate::git::remote::{RemoteCommit, check, choose, is_full_hash, missing};
 use crate::git::{CheckoutOptions, GitError, GitReference};
 
 /// Which commit is meant, as `ls-remote` tells.
-pub(crate) async fn ask(session: &Session<'_>, wanted: &GitReference) -> Result<RemoteCommit, GitError> {
-    if let Some(commit) = wanted.commit.as_ref().or(wanted.reference.as_ref())
-        && is_full_hash(commit)
-    {
-        let commit = commit.clone();
-        return Ok(RemoteCommit { commit, name: None });
-    }
+pub(crate) async fn ask(
+    session: &Session<'_>,
+    wanted: &GitReference,
+) -> Result<RemoteCommit, GitError> {
     let Some(name) = &wanted.reference else {
         let listing = session
             .run(&["ls-remote", "--symref", "--", &wanted.remote, "HEAD"])
