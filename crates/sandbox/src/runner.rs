@@ -228,11 +228,18 @@ impl fmt::Display for Note {
                 "{count} processes were left by the command and were killed"
             ),
             Self::HostnameKept => f.write_str("the host name stays that of the container"),
-            Self::DirectoriesStay { paths } => write!(
-                f,
-                "the command sees empty directories of the container, which are in use by it: {}",
-                paths.join(", ")
-            ),
+            Self::DirectoriesStay { paths } => {
+                let shown = &paths[..paths.len().min(MOST_NAMES)];
+                let rest = match paths.len() - shown.len() {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                write!(
+                    f,
+                    "the command sees empty directories of the container, which are in use there: {}{rest}",
+                    shown.join(", ")
+                )
+            }
             Self::SizeIgnored { target } => {
                 write!(f, "the size limit of the mount on {target} is not enforced")
             }
@@ -243,3 +250,6 @@ impl fmt::Display for Note {
         }
     }
 }
+
+/// Names in one line of a log.
+const MOST_NAMES: usize = 8;

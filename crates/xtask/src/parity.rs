@@ -53,13 +53,22 @@ impl Place {
     }
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// All cases, with namespaces and mounts.
+    pub(crate) fn machine() -> Self {
         Self {
             only: String::new(),
             jobs: 2,
             out: None,
             place: Place::Machine,
+        }
+    }
+
+    /// All cases that an unprivileged container can do.
+    pub(crate) fn container() -> Self {
+        Self {
+            place: Place::Container,
+            ..Self::machine()
         }
     }
 }

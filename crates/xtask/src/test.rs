@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use yadokari_testkit::process;
+use yadokari_testkit::{needs, process};
 
 use crate::cargo::{cargo, line, run as run_command};
 use crate::{deps, dist, packages, parity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// What to run; everything but parity if nothing is named
+    /// What to run; everything if nothing is named
     suites: Vec<Suite>,
 }
 
@@ -29,7 +29,7 @@ enum Suite {
 }
 
 /// What runs where nothing is named.
-const GATE: &[Suite] = &[Suite::Checks, Suite::Unit, Suite::Container];
+const GATE: &[Suite] = &[Suite::Checks, Suite::Unit, Suite::Container, Suite::Parity];
 
 /// The tests that start the built executor.
 const CONTAINER_TESTS: &str = "package(yadokari-testkit) & binary(it)";
@@ -52,7 +52,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         )?;
     }
     if has(Suite::Parity) {
-        parity::run(&parity::Options::default())?;
+        timed("parity on the machine", || {
+            parity::run(&parity::Options::machine())
+        })?;
+        if needs::docker().is_ok() || std::env::var_os("CI").is_some() {
+            timed("parity in a container", || {
+                parity::run(&parity::Options::container())
+            })?;
+        }
     }
     if has(Suite::Unit) {
         step(&mut cargo(&[

@@ -20,7 +20,7 @@ pub struct CheckoutOptions {
     pub depth: u32,
     /// Whether `.git` stays; an address that says otherwise is an error.
     pub keep_git_dir: Option<bool>,
-    /// Whether submodules are fetched, and theirs.
+    /// Whether submodules are fetched, and theirs; one that cannot be read is an error.
     pub submodules: bool,
 }
 

@@ -187,9 +187,9 @@ async fn refs_of_every_kind_are_checked_out() {
     for git in tools() {
         for (tail, commit) in table {
             let checkout = repository.checkout(&git, tail).await.unwrap();
-            assert_eq!(checkout.commit(), commit, "{tail} {git:?}");
+            assert_eq!(checkout.commit(), commit, "{tail}");
             let text = std::fs::read_to_string(checkout.directory().join("a.txt")).unwrap();
-            assert_eq!(text == "one\n", commit == first, "{tail} {git:?}");
+            assert_eq!(text == "one\n", commit == first, "{tail}");
             assert!(!checkout.directory().join(".git").exists());
         }
     }
@@ -214,7 +214,7 @@ async fn servers_of_the_first_protocol_are_understood() {
             (&commit, &repository.first),
         ] {
             let checkout = repository.checkout(&git, tail).await.unwrap();
-            assert_eq!(checkout.commit(), expected, "{tail} {git:?}");
+            assert_eq!(checkout.commit(), expected, "{tail}");
         }
         let kept = format!("?keep-git-dir=1{commit}");
         let checkout = repository.checkout(&git, &kept).await.unwrap();

@@ -42,7 +42,7 @@ impl GitServer {
                 thread::spawn(move || {
                     let request = Request::read(&stream);
                     requests.lock().unwrap().push(request.head.join("\n"));
-                    answer(stream, &request, &root, &manners)
+                    answer(stream, &request, &root, &manners);
                 });
             }
         });
@@ -106,10 +106,26 @@ fn answer(mut stream: TcpStream, request: &Request, root: &Path, manners: &Manne
     } else if let Some(place) = &manners.moved_to {
         let location = format!("Location: {place}{}\r\n", request.word(1));
         empty("302 Found", &location)
+    } else if manners.old && wants_hidden(request, root) {
+        empty("403 Forbidden", "")
     } else {
         backend(request, root, manners.old)
     };
     stream.write_all(&bytes).ok();
+}
+
+/// Whether a commit is asked for that no ref ends in.
+fn wants_hidden(request: &Request, root: &Path) -> bool {
+    let mut list = Command::new("git");
+    list.args(["for-each-ref", "--format=%(objectname)"]);
+    let shown = list.current_dir(root.join("repo.git")).output().unwrap();
+    let tips = String::from_utf8(shown.stdout).unwrap();
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    let wants = body
+        .split("want ")
+        .skip(1)
+        .filter_map(|rest| rest.get(..40));
+    wants.into_iter().any(|hash| !tips.contains(hash))
 }
 
 fn backend(request: &Request, root: &Path, old: bool) -> Vec<u8> {

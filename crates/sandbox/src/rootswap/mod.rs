@@ -5,6 +5,7 @@
 //! command everything goes back. What is about to happen is in a journal first,
 //! so that a killed helper's swap is undone by [`recover`].
 
+mod astray;
 mod attributes;
 mod back;
 mod gate;
@@ -201,6 +202,7 @@ impl Session {
     }
 
     fn put_back(&mut self) -> Result<(), Fault> {
+        recover::return_mounts(&self.swap)?;
         graft::take_out(&self.swap, StubsKnown::ToGrafts)?;
         if let Some(grafts) = self.grafts.take() {
             grafts.remove_stubs()?;

@@ -51,6 +51,11 @@ impl Kept {
         self.paths.insert(path.as_os_str().to_owned());
     }
 
+    /// All paths that stay.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(Path::new)
+    }
+
     /// What happens to `path`.
     pub(crate) fn disposition(&self, path: &Path) -> Disposition {
         if self.covers(path) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, kill_process};
 
-use crate::error::{Fault, RunError};
+use crate::error::{At as _, Fault, RunError};
+use crate::namespaces;
 use crate::reap::{self, Process};
 use crate::rootswap::area;
 use crate::rootswap::graft::{self, StubsKnown};
@@ -83,9 +84,22 @@ pub fn recover(state_dir: &Path) -> Result<Recovered, RecoverError> {
 /// Moves everything back, from whatever point the swap was cut off at.
 pub(crate) fn undo(swap: &mut Swap) -> Result<(), Fault> {
     if !swap.journal.is_back() {
+        return_mounts(swap)?;
         graft::take_out(swap, StubsKnown::ToJournal)?;
     }
     swap.swap_back()
+}
+
+/// Moves the container's mounts back to where they were before the command.
+pub(crate) fn return_mounts(swap: &Swap) -> Result<(), Fault> {
+    let table = "/proc/self/mountinfo";
+    for _ in swap.kept.paths() {
+        let mount_points = namespaces::mount_points(&fs::read(table).at("read", table)?);
+        if !swap.return_mounts(&mount_points)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn wait_for((pid, started): (i32, u64)) -> Result<(), RecoverError> {

@@ -248,6 +248,134 @@ fn a_link_where_the_container_must_keep_a_directory_is_turned_round() {
 }
 
 #[test]
+fn directories_that_were_entered_at_any_depth_go_when_the_command_removes_or_replaces_them() {
+    for replacement in ["nothing", "file", "link", "directory"] {
+        let scratch = Scratch::new(
+            &["usr/local/bin/tool", "usr/lib/a/b"],
+            &["usr/local/bin/", "usr/lib/x", "usr/sbin/sh"],
+        );
+        let live = scratch.live_dump();
+        let mut swap = scratch.begin(&[]);
+        swap.simulated.lower(&scratch.live().join("usr"));
+        swap.held = Held::Everything;
+        swap.swap_in().unwrap();
+        let usr = scratch.live().join("usr");
+        assert_eq!(fs::read(usr.join("sbin/sh")).unwrap(), b"stage usr/sbin/sh");
+        fs::remove_dir_all(&usr).unwrap();
+        match replacement {
+            "file" => fs::write(&usr, "f").unwrap(),
+            "link" => symlink("opt", &usr).unwrap(),
+            "directory" => fs::create_dir_all(usr.join("local/new")).unwrap(),
+            _ => {}
+        }
+        finish(swap);
+        let stage = scratch.stage_dump();
+        let left: Vec<&str> = stage.keys().map(String::as_str).collect();
+        let expected: &[&str] = match replacement {
+            "nothing" => &[""],
+            "directory" => &["", "usr", "usr/local", "usr/local/new"],
+            _ => &["", "usr"],
+        };
+        assert_eq!(left, expected, "{replacement}");
+        assert_eq!(scratch.live_dump(), live, "{replacement}");
+    }
+}
+
+#[test]
+fn an_entered_directory_comes_back_as_one_that_is_renamed_the_next_time() {
+    let scratch = Scratch::new(&["usr/lib/a", "usr/bin/b", "work/c"], &["usr/x"]);
+    let live = scratch.live_dump();
+    let mut swap = scratch.begin(&[]);
+    for name in ["usr", "work"] {
+        swap.simulated.lower(&scratch.live().join(name));
+    }
+    swap.held = Held::Paths([PathBuf::from("work")].into());
+    let inode = |name: &str| fs::metadata(scratch.live().join(name)).unwrap().ino();
+    let work = inode("work");
+    swap.swap_in().unwrap();
+    assert_eq!(swap.strangers(), [Path::new("work")]);
+    assert!(!scratch.live().join("usr/lib").exists());
+    let simulated = std::mem::take(&mut swap.simulated);
+    finish(swap);
+    assert_eq!((scratch.live_dump(), inode("work")), (live, work));
+
+    let mut swap = scratch.begin(&[]);
+    swap.simulated = simulated;
+    swap.held = Held::Paths([PathBuf::from("work")].into());
+    swap.swap_in().unwrap();
+    let entered: Vec<_> = swap.entered.keys().cloned().collect();
+    assert_eq!(entered, [Path::new(""), Path::new("work")]);
+    finish(swap);
+}
+
+#[test]
+fn a_command_that_removes_what_a_link_was_turned_round_to_makes_the_link_a_directory() {
+    for elsewhere in ["nothing", "directory"] {
+        let scratch = Scratch::new(
+            &["etc/hosts", "etc/passwd"],
+            &["etc->usr/etc", "usr/etc/issue"],
+        );
+        let live = scratch.live_dump();
+        let mut swap = scratch.begin(&["etc/hosts"]);
+        swap.swap_in().unwrap();
+        let usr = scratch.live().join("usr");
+        fs::remove_dir_all(&usr).unwrap();
+        if elsewhere == "directory" {
+            fs::create_dir_all(usr.join("etc/own")).unwrap();
+        }
+        finish(swap);
+        assert_eq!(scratch.live_dump(), live, "{elsewhere}");
+        let stage = scratch.stage_dump();
+        assert_eq!(stage["etc/issue"], "f stage usr/etc/issue", "{elsewhere}");
+        assert_eq!(
+            stage.contains_key("usr/etc/own"),
+            elsewhere == "directory",
+            "{stage:?}"
+        );
+    }
+}
+
+#[test]
+fn a_directory_that_plays_the_part_of_a_link_may_be_removed_or_replaced() {
+    for replaced in [false, true] {
+        let scratch = Scratch::new(&["work/c"], &["work->srv/work", "srv/work/deep/x"]);
+        let live = scratch.live_dump();
+        let mut swap = scratch.begin(&[]);
+        swap.simulated.lower(&scratch.live().join("work"));
+        swap.held = Held::Everything;
+        swap.swap_in().unwrap();
+        let work = scratch.live().join("work");
+        assert!(work.join("deep/x").exists());
+        fs::remove_dir_all(&work).unwrap();
+        if replaced {
+            fs::write(&work, "f").unwrap();
+        }
+        finish(swap);
+        assert_eq!(scratch.live_dump(), live);
+        let stage = scratch.stage_dump();
+        let work = stage.get("work").map(String::as_str);
+        assert_eq!(work, replaced.then_some("f f"));
+        assert_eq!(stage["srv/work"], "l /work");
+    }
+}
+
+#[test]
+fn what_the_stage_has_no_place_for_does_not_keep_the_container_from_coming_back() {
+    let scratch = Scratch::new(LIVE, STAGE);
+    let live = scratch.live_dump();
+    let mut swap = scratch.begin(KEPT);
+    swap.swap_in().unwrap();
+    // Nothing else may write there; this stands for whatever is not thought of.
+    fs::write(scratch.stage().join("bin"), "in the way").unwrap();
+    undo(&mut swap).unwrap();
+    assert_eq!(swap.misfit().unwrap().action, "move out");
+    swap.journal.finish().unwrap();
+    assert_eq!(scratch.live_dump(), live);
+    let left: Vec<_> = fs::read_dir(area(&scratch.state())).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
 fn a_file_where_the_container_must_keep_a_directory_is_an_error_and_all_is_put_back() {
     let scratch = Scratch::new(&["etc/hosts", "x"], &["a", "etc", "z"]);
     let (live, stage) = (scratch.live_dump(), scratch.stage_dump());

@@ -100,6 +100,10 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
     );
     fs::write(ground.path("script"), script).unwrap();
     let volume = format!("{}:/t", ground.directory.path().display());
+    let inner = ground.path("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("precious"), "precious").unwrap();
+    let inner = format!("{}:/m/vol", inner.display());
     let mut command = docker();
     command.args([
         "run",
@@ -110,6 +114,8 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
         "JOB_TOKEN=PASSWORD",
         "-v",
         &volume,
+        "-v",
+        &inner,
         image,
     ]);
     Some(command.args(["/bin/sh", "/t/script"]).output().unwrap())
@@ -177,6 +183,48 @@ fn the_container_is_the_same_after_a_command_that_wrecks_its_root() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn directories_of_the_image_are_out_of_sight_unless_somebody_works_in_them() {
+    let script = "ls /; mkdir -p /usr/lib/new /kaniko; rm -rf /usr; mkdir /usr; echo u > /usr/lib";
+    let around = format!("{RUN}; pwd; ls -A /builds/job; {RUN}; cat /.yadokari/stage/usr/lib");
+    let arrange = "mkdir -p usr/lib/deep usr/bin";
+    let Some(output) = run_in_container(arrange, &spec(script), &around) else {
+        return;
+    };
+    let (text, notes) = (stdout(&output), stderr(&output));
+    let seen = "bin\nbuilds\ndev\netc\nm\nproc\nsys\nt\ntmp\nusr\n";
+    let second = seen.replace("etc\n", "etc\nkaniko\n");
+    assert_eq!(
+        text,
+        format!("{seen}status 0\n/builds/job\n{second}status 0\nu\nSAME\n/builds/job\n"),
+        "{notes}"
+    );
+    let note = "empty directories of the container, which are in use there: /builds\n";
+    assert_eq!(notes.matches(note).count(), 2, "{notes}");
+}
+
+#[test]
+fn a_mount_that_the_command_moved_is_back_and_the_run_fails() {
+    for script in [
+        "mv /m /moved",
+        "mv /m /moved; mkdir -p /m/vol; touch /m/new",
+    ] {
+        let around = format!("{RUN}; find /m/ /.yadokari/stage -name precious");
+        let Some(output) = run_in_container("", &spec(script), &around) else {
+            return;
+        };
+        let (text, errors) = (stdout(&output), stderr(&output));
+        assert!(
+            text.ends_with("/m/vol/precious\nSAME\n/builds/job\n") && !text.contains("status 0"),
+            "{script}: {text} {errors}"
+        );
+        assert!(
+            errors.contains("keep the container's mounts in `/m`"),
+            "{script}: {errors}"
+        );
+    }
 }
 
 #[test]

@@ -46,7 +46,10 @@ impl GitLibrary {
         let stop = StopOnDrop::default();
         let connection = self.connection(reference, options, &stop)?;
         let name = reference.reference.clone();
-        blocking(move || fetch::ask(&connection, name.as_deref())).await
+        blocking(&reference.remote, move || {
+            fetch::ask(&connection, name.as_deref())
+        })
+        .await
     }
 
     /// Fetches and checks out into `tree`; gives the commit and its time.
@@ -59,10 +62,11 @@ impl GitLibrary {
     ) -> Result<(String, i64), GitError> {
         let stop = StopOnDrop::default();
         let connection = self.connection(reference, options, &stop)?;
+        let remote = &reference.remote;
         let (reference, wanted) = (reference.clone(), wanted.clone());
         let (depth, tree) = (options.depth, tree.to_path_buf());
         let submodules = reference.submodules.unwrap_or(options.submodules);
-        blocking(move || {
+        blocking(remote, move || {
             let what = fetch::Wanted::of(&reference, &wanted);
             let fetched = fetch::fetch(&connection, &tree, &what, depth)?;
             let commit = fetched.commit.to_string();
@@ -110,8 +114,15 @@ impl Drop for StopOnDrop {
 }
 
 async fn blocking<T: Send + 'static>(
+    remote: &str,
     work: impl FnOnce() -> Result<T, GitError> + Send + 'static,
 ) -> Result<T, GitError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|stopped| Err(GitError::at(Path::new(""), std::io::Error::other(stopped))))
+    done.unwrap_or_else(|stopped| {
+        Err(GitError::Failed {
+            command: "fetch".to_owned(),
+            remote: remote.to_owned(),
+            message: stopped.to_string(),
+        })
+    })
 }

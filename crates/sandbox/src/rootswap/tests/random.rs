@@ -78,7 +78,7 @@ fn work(swap: &Swap, dice: &mut Dice) {
         match dice.below(9) {
             0 => drop(clear(swap, &chosen)),
             1 if clear(swap, &chosen) => drop(fs::write(&target, "command's")),
-            2 if clear(swap, &chosen) => drop(symlink("a/b", &target)),
+            2 if clear(swap, &chosen) => drop(symlink("no/where", &target)),
             3 if clear(swap, &chosen) => {
                 drop(fs::create_dir_all(target.join(dice.path())));
             }
@@ -300,5 +300,5 @@ fn whatever_a_command_does_both_sides_are_right_afterwards() {
     assert!(only.is_some() || outcomes.len() == 3, "{outcomes:?}");
 }
 
-/// Half a second.
-const SEEDS: u64 = 3000;
+/// Each is three swaps.
+const SEEDS: u64 = 120;
