@@ -92,3 +92,21 @@ fn a_second_build_on_the_machine_executes_nothing() {
     assert_eq!(executed(&run()), ["final", "tools"]);
     assert_eq!(executed(&run()), [""; 0]);
 }
+
+#[test]
+fn the_contexts_dockerfile_is_built_and_not_the_one_of_the_current_directory() {
+    skip_unless!(needs::root(), needs::registry());
+    let (place, project, state) = (
+        Place::new(),
+        Project::new(DOCKERFILE),
+        tempfile::tempdir().unwrap(),
+    );
+    let here = Project::new("FROM no-such-image\n");
+    let mut build = place.build(state.path());
+    build
+        .arg("--no-push")
+        .arg(project.path())
+        .current_dir(here.path());
+    let finished = process::finish(&mut build).unwrap().success();
+    assert_eq!(executed(&finished), ["final", "tools"]);
+}
