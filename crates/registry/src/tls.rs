@@ -22,17 +22,18 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// Reads the authorities that are trusted for every registry.
     ///
-    /// If the system has no certificates at all, as in an image made from nothing,
-    /// Mozilla's list stands in for them.
+    /// If the system has no bundle, as in an image made from nothing, Mozilla's list stands in for it.
+    /// Directories of certificates come on top: people put their company's own authority there.
     pub(crate) fn load(options: &TlsOptions) -> Result<Self, ClientError> {
         // Another part of the program may have installed a provider already; either will do.
         let _ = ring::default_provider().install_default();
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(system_certificates(options));
+        roots.add_parsable_certificates(bundle(options));
         if roots.is_empty() {
             let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned();
             roots.add_parsable_certificates(bundled);
         }
+        roots.add_parsable_certificates(in_directories(options));
         for path in &options.certificates {
             roots.add_parsable_certificates(read_certificates(path)?);
         }
@@ -93,8 +94,8 @@ impl Certificates {
     }
 }
 
-/// The system's certificates; what is missing or unreadable there is passed over, as everywhere.
-fn system_certificates(options: &TlsOptions) -> Vec<CertificateDer<'static>> {
+/// The system's bundle, or the one in its place; a missing or unreadable one is passed over, as everywhere.
+fn bundle(options: &TlsOptions) -> Vec<CertificateDer<'static>> {
     let bundle = match &options.system_bundle {
         Some(bundle) => Some(bundle.clone()),
         None => BUNDLES
@@ -102,10 +103,15 @@ fn system_certificates(options: &TlsOptions) -> Vec<CertificateDer<'static>> {
             .map(PathBuf::from)
             .find(|path| path.is_file()),
     };
-    let mut found: Vec<_> = bundle
+    bundle
         .iter()
         .flat_map(|path| certificates_in(path))
-        .collect();
+        .collect()
+}
+
+/// Certificates in directories, passed over in the same way.
+fn in_directories(options: &TlsOptions) -> Vec<CertificateDer<'static>> {
+    let mut found = Vec::new();
     for directory in options.system_directories.iter().flatten() {
         let Ok(entries) = std::fs::read_dir(directory) else {
             continue;

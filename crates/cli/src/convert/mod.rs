@@ -112,6 +112,16 @@ pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job
     })
 }
 
+/// The Dockerfile as typed. Without one, docker takes the context's; kaniko looks for its default name as
+/// for any other, in the working directory first.
+fn dockerfile(given: Given<'_>) -> &str {
+    let default = match given.style {
+        Style::Kaniko => "Dockerfile",
+        Style::Docker => "",
+    };
+    nonempty(given.flags.kaniko.dockerfile.as_deref()).unwrap_or(default)
+}
+
 fn request(
     given: Given<'_>,
     action: Action,
@@ -123,9 +133,7 @@ fn request(
     let build_args = run::build_args(given);
     Ok(BuildRequest {
         contexts: contexts::contexts(given)?,
-        dockerfile: nonempty(given.flags.kaniko.dockerfile.as_deref())
-            .unwrap_or("Dockerfile")
-            .to_owned(),
+        dockerfile: dockerfile(given).to_owned(),
         targets: given
             .flags
             .kaniko

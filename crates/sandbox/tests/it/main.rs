@@ -1,7 +1,6 @@
 //! Runs real commands through the driver example, in namespaces, chroots and containers.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
     reason = "helpers of tests fail and skip as tests do"
 )]
 

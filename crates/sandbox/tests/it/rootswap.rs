@@ -1,7 +1,7 @@
 //! Rootswap, which is only ever tried inside a container of a Docker daemon.
 //!
-//! The daemon is the one of `DOCKER_HOST`, or the default one; without any, the
-//! tests say so and pass.
+//! Each test has a daemon of its own; where none can be started, it says so and passes, but fails with
+//! `CI=true`.
 
 use std::fs;
 use std::path::Path;
@@ -9,20 +9,29 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use yadokari_sandbox::{Mount, MountSource, RunSpec};
+use yadokari_testkit::{Docker, needs};
 
-use crate::support::{BUSYBOX, Ground, driver, make_root, script_spec, stderr, stdout};
+use crate::support::{Ground, driver, make_root, script_spec, stderr, stdout};
 
+/// The daemon of this process; one that is only dropped at its end ends with it.
 fn docker() -> Command {
-    Command::new("docker")
+    static DAEMON: OnceLock<Docker> = OnceLock::new();
+    DAEMON.get_or_init(|| Docker::start().unwrap()).command()
 }
 
 /// The name of an image that holds busybox, the driver with its libraries, and odd directories of its own.
 fn image() -> Option<&'static str> {
     static IMAGE: OnceLock<bool> = OnceLock::new();
-    let made = IMAGE.get_or_init(|| Path::new(BUSYBOX).exists() && make_image().is_some());
-    if !made {
-        eprintln!("skipped: needs a Docker daemon and {BUSYBOX}");
-    }
+    let made =
+        IMAGE.get_or_init(
+            || match needs::docker().and_then(|()| needs::program("busybox")) {
+                Ok(()) => make_image().is_some(),
+                Err(lack) => {
+                    needs::skip(&lack);
+                    false
+                }
+            },
+        );
     made.then_some("yadokari-sandbox-test")
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use yadokari_sandbox::RunSpec;
+use yadokari_testkit::needs;
 
 /// A scratch directory with a root, a state directory and space for sources.
 pub(crate) struct Ground {
@@ -17,7 +18,7 @@ impl Ground {
     /// None, with a message, where the test cannot run.
     pub(crate) fn for_root() -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("skipped: needs user 0");
+            needs::skip("needs root");
             return None;
         }
         Self::new()
@@ -25,7 +26,7 @@ impl Ground {
 
     pub(crate) fn new() -> Option<Self> {
         if !Path::new(BUSYBOX).exists() {
-            eprintln!("skipped: needs {BUSYBOX} (package busybox-static)");
+            needs::skip("needs /bin/busybox (Debian package busybox-static)");
             return None;
         }
         let ground = Self {
