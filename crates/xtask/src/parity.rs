@@ -81,7 +81,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     push_bases(&registry)?;
     let tally = match options.place {
         Place::Machine => {
+            // Cache mounts outlive a build; the cases expect that none of another run is there.
+            let state = tempfile::tempdir_in(cache::target())?;
             let line = build_line(&executor.to_string_lossy(), &registry.address());
+            let line = format!("{line} --state-dir {}", state.path().display());
             tally_of(suite(&line, options).args(["-j", &options.jobs.to_string()]))?
         }
         Place::Container => container::run(&executor, &registry, options)?,
