@@ -6,45 +6,27 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use yadokari_sandbox::{Mount, MountSource, RunSpec};
 use yadokari_testkit::{Docker, needs};
 
 use crate::support::{Ground, driver, make_root, script_spec, stderr, stdout};
 
-/// The daemon of this process; one that is only dropped at its end ends with it.
-fn docker() -> Command {
-    static DAEMON: OnceLock<Docker> = OnceLock::new();
-    DAEMON.get_or_init(|| Docker::start().unwrap()).command()
-}
+/// An image that holds busybox, the driver with its libraries, and odd directories of its own.
+const IMAGE: &str = "yadokari-sandbox-test";
 
-/// The name of an image that holds busybox, the driver with its libraries, and odd directories of its own.
-fn image() -> Option<&'static str> {
-    static IMAGE: OnceLock<bool> = OnceLock::new();
-    let made =
-        IMAGE.get_or_init(
-            || match needs::docker().and_then(|()| needs::program("busybox")) {
-                Ok(()) => make_image().is_some(),
-                Err(lack) => {
-                    needs::skip(&lack);
-                    false
-                }
-            },
-        );
-    made.then_some("yadokari-sandbox-test")
-}
-
-fn make_image() -> Option<()> {
-    let ready = docker()
-        .arg("info")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .ok()?;
-    if !ready.success() {
+/// A daemon that has the image, and ends when it is dropped.
+fn daemon() -> Option<Docker> {
+    if let Err(lack) = needs::docker().and_then(|()| needs::program("busybox")) {
+        needs::skip(&lack);
         return None;
     }
+    let docker = Docker::start().unwrap();
+    make_image(&docker).expect("the parts of the image are all on this machine");
+    Some(docker)
+}
+
+fn make_image(docker: &Docker) -> Option<()> {
     let directory = tempfile::tempdir().ok()?;
     let root = directory.path().join("root");
     make_root(&root);
@@ -85,8 +67,9 @@ fn make_image() -> Option<()> {
         .spawn()
         .ok()?;
     let archive = tar.stdout.take()?;
-    let import = docker()
-        .args(["import", "-", "yadokari-sandbox-test"])
+    let import = docker
+        .command()
+        .args(["import", "-", IMAGE])
         .stdin(archive)
         .output()
         .ok()?;
@@ -100,7 +83,7 @@ const LIST: &str = "list() { find / -xdev \\( -path /.yadokari -o -path /proc -o
 
 /// Runs `script` with the stage made from a busybox root and `arrange`, in a default container.
 fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Output> {
-    let image = image()?;
+    let docker = daemon()?;
     let ground = Ground::new()?;
     fs::write(ground.path("spec.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     let script = format!(
@@ -113,7 +96,7 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
     fs::create_dir(&inner).unwrap();
     fs::write(inner.join("precious"), "precious").unwrap();
     let inner = format!("{}:/m/vol", inner.display());
-    let mut command = docker();
+    let mut command = docker.command();
     command.args([
         "run",
         "--rm",
@@ -125,7 +108,7 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
         &volume,
         "-v",
         &inner,
-        image,
+        IMAGE,
     ]);
     Some(command.args(["/bin/sh", "/t/script"]).output().unwrap())
 }
