@@ -16,7 +16,6 @@ use crate::flags::place::IsolationFlag;
 use crate::report::Failure;
 
 mod git;
-mod http;
 pub mod registry;
 
 /// The machine's clock.
@@ -54,8 +53,11 @@ pub fn services(
     };
     let runner: Arc<dyn Runner> = Arc::new(Sandbox::new(isolation, settings));
     let options = options(&job.registry, environment)?;
-    let http = http::client(&options)?;
-    let library = GitLibrary::new(http.clone(), http::unverified(&options)?);
+    let downloads = |verify| {
+        yadokari_registry::download_client(&options, verify).map_err(|error| Failure::new(&error))
+    };
+    let http = downloads(true)?;
+    let library = GitLibrary::new(http.clone(), downloads(false)?);
     Ok(Services {
         http,
         git: git::tool(environment, library),

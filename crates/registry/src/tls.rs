@@ -225,6 +225,20 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_in_a_directory_comes_on_top_of_the_bundled_ones() {
+        let bundled = Certificates::load(&without_system()).unwrap().roots.len();
+        let folder = tempfile::tempdir().unwrap();
+        let company = include_bytes!("../tests/data/authority.pem");
+        std::fs::write(folder.path().join("company.crt"), company).unwrap();
+        let options = TlsOptions {
+            system_directories: Some(vec![folder.path().to_owned()]),
+            ..without_system()
+        };
+        let with_company = Certificates::load(&options).unwrap();
+        assert_eq!(with_company.roots.len(), bundled + 1);
+    }
+
+    #[test]
     fn named_files_must_hold_what_they_are_named_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");

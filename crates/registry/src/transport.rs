@@ -222,7 +222,7 @@ impl Transport {
     }
 }
 
-fn proxies(options: &Options) -> Result<Vec<Proxy>, ClientError> {
+pub(crate) fn proxies(options: &Options) -> Result<Vec<Proxy>, ClientError> {
     let settings = &options.proxies;
     let direct = format!(
         "localhost,127.0.0.0/8,::1,{}",
@@ -248,7 +248,7 @@ fn proxies(options: &Options) -> Result<Vec<Proxy>, ClientError> {
     http.chain(https).collect()
 }
 
-fn user_agent(suffix: Option<&str>) -> String {
+pub(crate) fn user_agent(suffix: Option<&str>) -> String {
     let own = concat!("yadokari/", env!("CARGO_PKG_VERSION"));
     match suffix.map(|suffix| suffix.replace(|c: char| !(' '..='~').contains(&c), "")) {
         Some(suffix) if !suffix.is_empty() => format!("{own} {suffix}"),
