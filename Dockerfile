@@ -2,14 +2,21 @@
 #
 #   executor   the executable and nothing else
 #   debug      with a busybox shell, for CI systems that run a script inside the job's image
+#   git        Debian with git, curl and a full shell, for CI systems whose actions expect those
+#   nonroot    executor for a pod that may not be root: it needs user namespaces in the container
 #
 # The executable comes from target/dist/yadokari (`cargo xtask dist`); with --build-arg EXECUTABLE=source it is
 # built here.
 
 # Where the executable comes from: dist or source
 ARG EXECUTABLE=dist
+# What the labels say
+ARG VERSION=0.1.0
+ARG REVISION=
 # An image with a static busybox
 ARG BUSYBOX=docker.io/library/busybox:latest
+# An image with apt
+ARG DEBIAN=docker.io/library/debian:bookworm-slim
 # An image with a Rust toolchain and a C compiler
 ARG RUST=docker.io/library/rust:1.95-bookworm
 
@@ -38,9 +45,12 @@ COPY --from=executable --chmod=0755 /yadokari kaniko/executor
 FROM ${BUSYBOX} AS shell
 RUN mkdir -p /tree/busybox && cp /bin/busybox /tree/busybox/busybox && /tree/busybox/busybox --install /tree/busybox
 
+FROM ${BUSYBOX} AS home
+RUN mkdir -p /home/builder/.docker
+
 FROM scratch AS executor
-ARG VERSION=0.1.0
-ARG REVISION=
+ARG VERSION
+ARG REVISION
 LABEL org.opencontainers.image.title="yadokari" \
       org.opencontainers.image.description="Builds container images from Dockerfiles without a daemon and without privileges" \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -58,6 +68,33 @@ ENTRYPOINT ["/kaniko/executor"]
 FROM executor AS debug
 COPY --from=shell /tree /
 ENV PATH=/usr/local/bin:/kaniko:/busybox
+
+FROM ${DEBIAN} AS git
+ARG VERSION
+ARG REVISION
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates curl git jq openssh-client \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/log/apt /var/log/dpkg.log
+COPY --from=tree /tree /
+LABEL org.opencontainers.image.title="yadokari" \
+      org.opencontainers.image.description="Builds container images from Dockerfiles; with git and a shell" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV HOME=/root \
+    USER=root \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/kaniko \
+    DOCKER_CONFIG=/kaniko/.docker/
+WORKDIR /workspace
+CMD ["/bin/bash"]
+
+FROM executor AS nonroot
+COPY --from=home --chown=65532:65532 /home /home
+ENV HOME=/home/builder \
+    USER=builder \
+    DOCKER_CONFIG=/home/builder/.docker
+WORKDIR /home/builder
+USER 65532:65532
 
 # What is built when no target is named.
 FROM executor

@@ -28,7 +28,7 @@ parity *arguments:
 dist:
     cargo xtask dist
 
-# Build our own image with ourselves
+# Build our own image with ourselves: executor, debug, git or nonroot
 image tag="yadokari:executor" target="executor": dist
     target/dist/yadokari build . --target {{ target }} --tag {{ tag }} --output type=docker,dest=target/dist/{{ target }}.tar
 

@@ -1,49 +1,50 @@
 //! A build from request to image, told once.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures::FutureExt as _;
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, RwLock, Semaphore};
-use yadokari_cache::{LayerCache, Location as CachePlace, Record};
-use yadokari_image::{Digest, Platform};
-use yadokari_layer::Compression;
-use yadokari_plan::{Keys, Operation, Plan, Request, Salt, Stage, StageId, keys};
+use tracing::Instrument as _;
+use yadokari_cache::Trail;
+use yadokari_image::{Descriptor, Digest, Platform};
+use yadokari_plan::{Request, StageId};
 use yadokari_store::Spool;
 
 use crate::assemble::{Assembled, Encoding, Parts, assemble};
+use crate::bases::Bases;
+use crate::cache_mounts::CacheMounts;
 use crate::cancel::unless_cancelled;
-use crate::checks::sorted;
-use crate::error::BuildError;
+use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Expectation, PlannedStep};
 use crate::files::StageFiles;
-use crate::images::{self, Resolved};
 use crate::inputs::Inputs;
 use crate::layers::FinishedLayer;
+use crate::lookup::Caches;
 use crate::pack;
+use crate::prepare::{Prepared, Purpose, prepare};
 use crate::publish::{CONCURRENT, Finished, publish, refuse_unpushable};
-use crate::read_keys::FileKeys;
 use crate::record::chain;
-use crate::request::{BuildRequest, CacheLocation, Compat, NoCache};
-use crate::schedule::{Schedule, StepKey};
+use crate::request::{BuildRequest, Compat};
 use crate::services::Services;
 use crate::single::single_layer;
 use crate::stage::{self, StageFuture};
 use crate::state::Scratch;
-use crate::step::remote::Remotes;
-use crate::work::{Work, clamp, step_id};
+use crate::trace::work_span;
+use crate::work::{Work, step_id};
 
 /// An image that was built.
 #[derive(Debug, Clone)]
 pub struct Built {
     /// Digest of the manifest, or of the index of several platforms.
     pub digest: Digest,
-    /// Digest of the image's configuration; of the first platform's.
-    pub config: Digest,
+    /// Digest of the image's configuration; several platforms have none in common.
+    pub config: Option<Digest>,
+    /// What a reference to it says.
+    pub descriptor: Descriptor,
     /// Where it was published.
     pub places: Vec<String>,
 }
@@ -56,7 +57,14 @@ pub struct Built {
 /// builds can use.
 pub async fn build(request: &BuildRequest, services: &Services) -> Result<Built, BuildError> {
     let ground = Arc::new(RwLock::new(()));
-    let built = unless_cancelled(&services.cancel, carry_out(request, services, &ground)).await;
+    let work = carry_out(request, services, &ground).instrument(work_span!("build", ""));
+    // Its type is boxed: it is deeper than compilers like.
+    let work = work.boxed();
+    let built = unless_cancelled(&services.cancel, work).await;
+    if built.is_err() {
+        // What still runs in other stages is of no use any more.
+        services.cancel.cancel();
+    }
     // A command that was interrupted is given the time to put everything back.
     drop(ground.write().await);
     built
@@ -69,19 +77,196 @@ async fn carry_out(
 ) -> Result<Built, BuildError> {
     let scratch = Arc::new(Scratch::new(&request.state_dir)?);
     let (inputs, ()) = tokio::try_join!(
-        Inputs::load(request, services, scratch.path()),
-        refuse_unpushable(request, services)
+        Inputs::load(request, services, scratch.path()).instrument(work_span!("read", "contexts")),
+        refuse_unpushable(request, services).instrument(work_span!("check", "push permission"))
     )?;
+    services.events.on(Event::Source(&inputs.file));
+    let common = Common {
+        cache_mounts: CacheMounts::new(request, services, ground, scratch.path()),
+        ground: Arc::clone(ground),
+        scratch,
+    };
+    let built = images_and_publication(request, services, &inputs, &common).await;
+    // Mounts are saved beside the push, and what succeeded is saved also where something else failed.
+    common.cache_mounts.settle().await;
+    built
+}
+
+/// What the images of all platforms have in common.
+struct Common {
+    scratch: Arc<Scratch>,
+    ground: Arc<RwLock<()>>,
+    cache_mounts: Arc<CacheMounts>,
+}
+
+impl Drop for Common {
+    /// A build that is stopped does not go on saving.
+    fn drop(&mut self) {
+        self.cache_mounts.abandon();
+    }
+}
+
+async fn images_and_publication(
+    request: &BuildRequest,
+    services: &Services,
+    inputs: &Inputs,
+    common: &Common,
+) -> Result<Built, BuildError> {
     let platforms: Vec<Option<&Platform>> = match request.platforms.as_slice() {
         [] => vec![None],
         several => several.iter().map(Some).collect(),
     };
-    let mut finished = Vec::with_capacity(platforms.len());
-    for platform in platforms {
-        let image = image(request, services, &inputs, platform, &scratch, ground).await;
-        finished.push(image.map_err(|error| error.in_file(&inputs.file))?);
+    let mut distrusted = HashSet::new();
+    loop {
+        let all = Attempt {
+            request,
+            services,
+            inputs,
+            common,
+            distrusted: &distrusted,
+        };
+        let built = all.build(&platforms).await;
+        let unusable = built.as_ref().err().and_then(cached_layer);
+        match unusable {
+            // Without that layer the build is possible all the same; what was done by now is in the cache.
+            Some((layer, text)) if distrusted.insert(layer) => {
+                services.events.on(Event::Notice(&text));
+                discard(request, services, layer);
+            }
+            _ => return built.map_err(|error| error.in_file(&inputs.file)),
+        }
     }
-    publish(request, services, finished).await
+}
+
+/// Makes room in the cache for a layer whose bytes there are wrong.
+fn discard(request: &BuildRequest, services: &Services, layer: Digest) {
+    let caches = Caches::new(request, services, &HashSet::new());
+    if let Some(caches) = caches.filter(|_| request.cache.push)
+        && let Err(error) = caches.main().discard(layer)
+    {
+        tracing::debug!(%error, "removing a layer with wrong bytes");
+    }
+}
+
+/// The layer from the cache that ended a build, and what to tell of it.
+fn cached_layer(error: &BuildError) -> Option<(Digest, String)> {
+    match error.kind() {
+        BuildErrorKind::CachedLayer { layer, .. } => {
+            Some((*layer, format!("{}; building without it", chain(error))))
+        }
+        _ => None,
+    }
+}
+
+/// A build with what the caches have, but for layers that turned out to be unusable.
+struct Attempt<'a> {
+    request: &'a BuildRequest,
+    services: &'a Services,
+    inputs: &'a Inputs,
+    common: &'a Common,
+    distrusted: &'a HashSet<Digest>,
+}
+
+impl Attempt<'_> {
+    /// Builds the images of all platforms and publishes them.
+    async fn build(&self, platforms: &[Option<&Platform>]) -> Result<Built, BuildError> {
+        let mut finished = Vec::with_capacity(platforms.len());
+        for platform in platforms {
+            finished.push(self.image(*platform).await?);
+        }
+        publish(self.request, self.services, finished)
+            .instrument(work_span!("publish", ""))
+            .await
+    }
+
+    /// Builds the image of one platform.
+    async fn image(&self, platform: Option<&Platform>) -> Result<Finished, BuildError> {
+        let scratch = self.common.scratch.path();
+        let purpose = (Purpose::Build, self.distrusted);
+        let prepared = prepare(
+            self.request,
+            self.services,
+            self.inputs,
+            platform,
+            scratch,
+            purpose,
+        );
+        let mut prepared = prepared.await?;
+        let trail = prepared.caching.trail.take();
+        let work = Arc::new(self.work(prepared)?);
+        announce(&work);
+        self.common.cache_mounts.expect(&work);
+        let result = walk(&work).await;
+        work.settle().await;
+        let (assembled, layers, files) = result?;
+        leave_trail(&work, trail).await;
+        Ok(Finished {
+            assembled,
+            layers,
+            files,
+            work,
+        })
+    }
+
+    fn work(&self, prepared: Prepared) -> Result<Work, BuildError> {
+        let Prepared {
+            resolved,
+            remotes,
+            keys,
+            schedule,
+            caching,
+        } = prepared;
+        let (request, services) = (self.request, self.services);
+        let (inputs, common) = (self.inputs, self.common);
+        let roots = TempDir::with_prefix_in("roots-", common.scratch.path())
+            .map_err(|source| BuildError::disk(common.scratch.path(), source))?;
+        let image_files = schedule.images.iter().enumerate().map(|(index, key)| {
+            let directory = roots.path().join(format!("image-{index}"));
+            let files = StageFiles::of_image(resolved.images[key].layers(), directory);
+            (key.clone(), Arc::new(Mutex::new(files)))
+        });
+        Ok(Work {
+            image_files: image_files.collect(),
+            request: Arc::new(request.clone()),
+            services: services.clone(),
+            plan: resolved.plan,
+            schedule,
+            keys,
+            hits: caching.hits,
+            cache: caching.caches,
+            reasons: caching.reasons,
+            placed: std::sync::Mutex::new(caching.placed),
+            late: std::sync::Mutex::default(),
+            context: Arc::clone(&inputs.context),
+            named: inputs.named.clone(),
+            agents: inputs.agents.clone(),
+            images: resolved.images,
+            remotes,
+            spool: Spool::open(request.state_dir.join("blobs"))?,
+            bases: Bases::new(&request.state_dir),
+            roots: Arc::new(roots),
+            _scratch: Arc::clone(&common.scratch),
+            ground: Arc::clone(&common.ground),
+            transfers: AtomicU64::new(0),
+            cache_mounts: Arc::clone(&common.cache_mounts),
+            background: std::sync::Mutex::default(),
+            span: tracing::Span::current(),
+            told: std::sync::Mutex::default(),
+            uploads: Semaphore::new(CONCURRENT),
+        })
+    }
+}
+
+/// Keeps what this build was made from, for the next one to compare itself with.
+async fn leave_trail(work: &Work, trail: Option<(String, Trail)>) {
+    let Some((name, trail)) = trail.filter(|_| work.request.cache.push) else {
+        return;
+    };
+    let Some(caches) = &work.cache else { return };
+    if let Err(error) = caches.main().save_trail(&name, &trail).await {
+        // Layers that could not be written were told of; this alone is no loss worth a warning.
+        tracing::debug!(%error, "writing what this build was made from");
+    }
 }
 
 /// What the planner is asked for.
@@ -92,7 +277,7 @@ pub(crate) fn plan_request(
 ) -> Request {
     Request {
         targets: request.targets.clone(),
-        build_args: request.build_args.clone(),
+        build_args: inputs.build_args.clone(),
         labels: request.labels.clone(),
         platform: platform.cloned(),
         host: request.host.clone(),
@@ -107,259 +292,6 @@ pub(crate) fn plan_request(
             .as_ref()
             .map(|ignore| ignore.patterns.clone()),
     }
-}
-
-/// Everything that is known before the first step runs.
-pub(crate) struct Prepared {
-    pub(crate) resolved: Resolved,
-    remotes: Remotes,
-    pub(crate) keys: Keys,
-    cache: Option<LayerCache>,
-    pub(crate) hits: HashMap<StepKey, Record>,
-}
-
-pub(crate) async fn prepare(
-    request: &BuildRequest,
-    services: &Services,
-    inputs: &Inputs,
-    platform: Option<&Platform>,
-    scratch: &Path,
-) -> Result<Prepared, BuildError> {
-    let wanted = plan_request(request, inputs, platform);
-    let resolved = images::resolve(&inputs.parsed.dockerfile, &wanted, services).await?;
-    let warnings = sorted(inputs, resolved.plan.warnings.clone());
-    if platform == request.platforms.first() {
-        // The other platforms' plans have the same warnings.
-        warnings
-            .iter()
-            .for_each(|warning| services.events.on(Event::Lint(warning)));
-    }
-    inputs.parsed.dockerfile.check.verdict(&warnings)?;
-    let remotes = Remotes::fetch(&resolved.plan, request, services, scratch).await?;
-    let cache = cache(request, services);
-    let keys = match &cache {
-        Some(_) => {
-            let contents =
-                FileKeys::new(&resolved.plan, inputs, &resolved.images, &remotes, services).await?;
-            keys(&resolved.plan, &salt(request, &resolved.plan), &contents)?
-        }
-        None => Keys::default(),
-    };
-    let hits = match &cache {
-        Some(cache) => lookup(request, services, &resolved.plan, &keys, cache).await,
-        None => HashMap::new(),
-    };
-    Ok(Prepared {
-        resolved,
-        remotes,
-        keys,
-        cache,
-        hits,
-    })
-}
-
-/// What changes the bytes of layers without being an instruction.
-fn salt(request: &BuildRequest, plan: &Plan) -> Salt {
-    let encoding = match request.format.compression {
-        Compression::None => "tar",
-        Compression::Gzip { .. } => "gzip",
-        Compression::Zstd { .. } => "zstd",
-    };
-    let compat = match request.compat {
-        Compat::Buildkit => "",
-        Compat::Kaniko => "kaniko",
-    };
-    Salt {
-        encoding: encoding.to_owned(),
-        clamp: clamp(request, plan),
-        compat: compat.to_owned(),
-        run: seen_by_runs(request),
-    }
-}
-
-/// What commands can see of the build's settings. Addresses of added hosts are left out, as the reference does.
-fn seen_by_runs(request: &BuildRequest) -> Vec<String> {
-    let run = &request.run;
-    let mut seen = vec![
-        format!("{:?}", run.network),
-        run.shm_size
-            .map_or_else(String::new, |size| size.to_string()),
-    ];
-    seen.extend(crate::step::run::hostname(request).map(|name| format!("hostname {name}")));
-    seen.extend(run.add_hosts.iter().map(|(name, _)| format!("host {name}")));
-    seen.extend(run.ulimits.iter().map(|limit| format!("limit {limit}")));
-    seen
-}
-
-/// The cache of the request; without a place of its own it lies beside the first destination.
-fn cache(request: &BuildRequest, services: &Services) -> Option<LayerCache> {
-    if !request.cache.enabled {
-        return None;
-    }
-    let place = match &request.cache.repository {
-        Some(CacheLocation::Repository(reference)) => {
-            CachePlace::Repository(reference.name().clone())
-        }
-        Some(CacheLocation::Directory(path)) => CachePlace::Directory(path.clone()),
-        None => CachePlace::Repository(
-            request
-                .outputs
-                .destinations
-                .first()?
-                .name()
-                .join("cache")
-                .ok()?,
-        ),
-    };
-    Some(LayerCache::new(
-        place,
-        &services.registry,
-        request.cache.ttl,
-    ))
-}
-
-/// Asks the cache for all keys at once. A cache that cannot answer is a miss, told once.
-async fn lookup(
-    request: &BuildRequest,
-    services: &Services,
-    plan: &Plan,
-    keys: &Keys,
-    cache: &LayerCache,
-) -> HashMap<StepKey, Record> {
-    let now = services.clock.now();
-    let asked = plan
-        .stages
-        .iter()
-        .filter(|stage| !is_excluded(request, stage))
-        .flat_map(|stage| {
-            let layers = stage
-                .steps
-                .iter()
-                .enumerate()
-                .filter(|(_, step)| is_looked_up(request, &step.operation));
-            layers.filter_map(|(index, _)| Some(((stage.id, index), keys.step(stage.id, index)?)))
-        });
-    let answers =
-        join_all(asked.map(|(step, key)| async move { (step, cache.lookup(key, now).await) }))
-            .await;
-    let mut hits = HashMap::new();
-    let mut told = false;
-    for (step, answer) in answers {
-        match answer {
-            Ok(Some(record)) => {
-                hits.insert(step, record);
-            }
-            Ok(None) => {}
-            Err(error) if !told => {
-                told = true;
-                services.events.on(Event::Notice(&format!(
-                    "the layer cache cannot be read: {}",
-                    chain(&error)
-                )));
-            }
-            Err(_) => {}
-        }
-    }
-    hits
-}
-
-fn is_looked_up(request: &BuildRequest, operation: &Operation) -> bool {
-    match operation {
-        Operation::Metadata => false,
-        Operation::Run(_) => request.cache.run_layers,
-        Operation::Copy(_) => request.cache.copy_layers,
-        Operation::Workdir(_) => true,
-    }
-}
-
-fn is_excluded(request: &BuildRequest, stage: &Stage) -> bool {
-    match &request.cache.no_cache {
-        NoCache::Never => false,
-        NoCache::All => true,
-        NoCache::Stages(names) => names
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(&stage.name)),
-    }
-}
-
-/// Builds the image of one platform.
-async fn image(
-    request: &BuildRequest,
-    services: &Services,
-    inputs: &Inputs,
-    platform: Option<&Platform>,
-    scratch: &Arc<Scratch>,
-    ground: &Arc<RwLock<()>>,
-) -> Result<Finished, BuildError> {
-    let prepared = prepare(request, services, inputs, platform, scratch.path()).await?;
-    let work = Arc::new(work(request, services, inputs, prepared, scratch, ground)?);
-    announce(&work);
-    let result = walk(&work).await;
-    work.settle().await;
-    let (assembled, layers, files) = result?;
-    Ok(Finished {
-        assembled,
-        layers,
-        files,
-        work,
-    })
-}
-
-fn work(
-    request: &BuildRequest,
-    services: &Services,
-    inputs: &Inputs,
-    prepared: Prepared,
-    scratch: &Arc<Scratch>,
-    ground: &Arc<RwLock<()>>,
-) -> Result<Work, BuildError> {
-    let Prepared {
-        resolved,
-        remotes,
-        keys,
-        cache,
-        hits,
-    } = prepared;
-    let files_wanted = request
-        .outputs
-        .files
-        .iter()
-        .any(|output| output.kind.wants_files());
-    let schedule = Schedule::new(
-        &resolved.plan,
-        &|step| hits.contains_key(&step),
-        files_wanted,
-    );
-    let roots = TempDir::with_prefix_in("roots-", scratch.path())
-        .map_err(|source| BuildError::disk(scratch.path(), source))?;
-    let image_files = schedule.images.iter().enumerate().map(|(index, key)| {
-        let directory = roots.path().join(format!("image-{index}"));
-        let files = StageFiles::new(resolved.images[key].layers(), directory);
-        (key.clone(), Arc::new(Mutex::new(files)))
-    });
-    Ok(Work {
-        image_files: image_files.collect(),
-        request: Arc::new(request.clone()),
-        services: services.clone(),
-        plan: resolved.plan,
-        schedule,
-        keys,
-        hits,
-        cache,
-        context: Arc::clone(&inputs.context),
-        named: inputs.named.clone(),
-        images: resolved.images,
-        remotes,
-        spool: Spool::open(request.state_dir.join("blobs"))?,
-        roots: Arc::new(roots),
-        _scratch: Arc::clone(scratch),
-        ground: Arc::clone(ground),
-        transfers: AtomicU64::new(0),
-        cache_locks: Mutex::default(),
-        background: std::sync::Mutex::default(),
-        told: std::sync::Mutex::default(),
-        uploads: Semaphore::new(CONCURRENT),
-    })
 }
 
 fn announce(work: &Work) {
@@ -398,6 +330,7 @@ async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
     {
         let others = stages.clone();
         let future = stage::build(Arc::clone(work), stage.id, others)
+            .instrument(work_span!("stage", "{}", stage.name))
             .boxed()
             .shared();
         stages.insert(stage.id, future);
@@ -425,7 +358,10 @@ async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
     let encoding = Encoding {
         media_types: work.request.format.media_types,
         base_family: target.base_family,
-        annotations: &work.request.annotations,
+        annotations: &work
+            .request
+            .annotations
+            .of_manifest(Some(&work.plan.target_stage().platform)),
         times: &work.request.times,
         epoch: work.plan.epoch,
     };

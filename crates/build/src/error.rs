@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use yadokari_cache::mounts::MountError;
 use yadokari_context::{
     ContextError, DockerfileError, GitError, GitReferenceError, HttpError, SourceError,
 };
@@ -20,6 +21,8 @@ use yadokari_store::{ExportError, InvalidImage, LayoutError, StoreError};
 use yadokari_tree::ApplyError;
 
 use crate::copy::{CopyFailure, ExtractFailure};
+use crate::engine::EngineError;
+use crate::ssh::SshError;
 use crate::users::UnknownAccount;
 
 /// A build that failed: why, and at which lines of which Dockerfile.
@@ -68,6 +71,9 @@ pub enum BuildErrorKind {
     /// The Dockerfile parses and cannot be evaluated.
     #[error("{0}")]
     Plan(PlanErrorKind),
+    /// What `--ssh` names cannot be used.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// Build checks fired, and the Dockerfile says that they count.
     #[error(transparent)]
     Lint(#[from] Violations),
@@ -89,7 +95,7 @@ pub enum BuildErrorKind {
         source: PatternError,
     },
     /// An image of the Dockerfile cannot be resolved.
-    #[error("{word}: failed to resolve source metadata for {reference}{}", not_found(.source))]
+    #[error("{word}: failed to resolve source metadata for {reference}{}{}", not_found(.source), did_you_mean(.suggestion.as_deref()))]
     Resolve {
         /// The word in the Dockerfile.
         word: String,
@@ -97,6 +103,8 @@ pub enum BuildErrorKind {
         reference: String,
         /// What the registry said.
         source: Box<RegistryError>,
+        /// A stage or a well-known image with a similar name, where there is no such image.
+        suggestion: Option<String>,
     },
     /// A registry refused something else.
     #[error(transparent)]
@@ -128,6 +136,24 @@ pub enum BuildErrorKind {
     /// The words that name a git repository make no sense.
     #[error(transparent)]
     GitReference(#[from] GitReferenceError),
+    /// A layer that came from the cache is not there, or is not what its record says.
+    #[error("the cached layer {layer} cannot be used: {reason}")]
+    CachedLayer {
+        /// The layer's digest.
+        layer: yadokari_image::Digest,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A layer unpacks to other bytes than its image says.
+    #[error("the layer {layer} unpacks to {found}, and its image says {expected}")]
+    OtherLayer {
+        /// The layer's digest.
+        layer: yadokari_image::Digest,
+        /// The diff id that the image's configuration has.
+        expected: yadokari_image::DiffId,
+        /// That of the bytes.
+        found: yadokari_image::DiffId,
+    },
     /// A command ended with a status other than 0.
     #[error("process {command} did not complete successfully: exit code: {code}{}", cause.map(|cause| format!(" ({cause})")).unwrap_or_default())]
     Failed {
@@ -146,6 +172,9 @@ pub enum BuildErrorKind {
         /// Why.
         source: RunError,
     },
+    /// A RUN asks for what commands cannot be given here.
+    #[error("{0}")]
+    Unable(RunError),
     /// A RUN's user is not in the image.
     #[error("process {command} did not complete successfully: {source}")]
     User {
@@ -178,6 +207,9 @@ pub enum BuildErrorKind {
     /// A layer's entries do not fit on the layers below.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The directory of a cache mount cannot be used.
+    #[error(transparent)]
+    CacheMount(#[from] MountError),
     /// A layer cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -190,6 +222,9 @@ pub enum BuildErrorKind {
     /// The spool failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The image cannot be loaded into an engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// A result on disk cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -218,6 +253,11 @@ fn not_found(error: &RegistryError) -> &'static str {
     } else {
         ""
     }
+}
+
+fn did_you_mean(name: Option<&str>) -> String {
+    name.map(|name| format!(" (did you mean {name}?)"))
+        .unwrap_or_default()
 }
 
 impl<E: Into<BuildErrorKind>> From<E> for BuildError {
@@ -329,17 +369,34 @@ impl BuildError {
             BuildErrorKind::SecretMissing(id) => Some(format!(
                 "pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"
             )),
-            BuildErrorKind::AgentMissing(_) => {
-                Some("pass an agent with `--ssh default`".to_owned())
+            BuildErrorKind::AgentMissing(id) => {
+                let id = if id.is_empty() { "default" } else { id };
+                Some(format!(
+                    "pass an agent with `--ssh {id}`, or a key with `--ssh {id}=KEYFILE`"
+                ))
             }
+            BuildErrorKind::Ssh(error) => error.hint(),
+            BuildErrorKind::Unable(_) => Some(
+                "choose --isolation=namespaces where it works; `yadokari doctor` says where that is"
+                    .to_owned(),
+            ),
+            BuildErrorKind::User { .. } => {
+                Some("add the user or group in an earlier RUN, or give its number".to_owned())
+            }
+            BuildErrorKind::MountMissing(_) => Some(
+                "source= is looked up in the build context, or in the root of what from= names"
+                    .to_owned(),
+            ),
             BuildErrorKind::Git(error) | BuildErrorKind::Context(ContextError::Git(error))
                 if error.needs_program() =>
             {
                 Some("use an https:// address, or an image with git".to_owned())
             }
-            BuildErrorKind::Plan(PlanErrorKind::NotAllowed(right)) => {
-                Some(format!("allow it with `--allow {right}`"))
-            }
+            BuildErrorKind::Run {
+                source: RunError::NoIsolation { .. },
+                ..
+            } => Some("`yadokari doctor` says what each of them needs".to_owned()),
+            BuildErrorKind::Plan(kind) => kind.hint(),
             BuildErrorKind::Store(error) if error.is_disk_full() => {
                 Some("free some space, or choose another place with --state-dir".to_owned())
             }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use yadokari_dockerfile::{Span, Warning};
 use yadokari_image::Digest;
 
+use crate::error::SourceFile;
+
 /// Receives events; called from several threads.
 pub trait Events: Send + Sync {
     /// Takes note of one event. Must not block for long: the build waits.
@@ -26,6 +28,8 @@ pub struct StepId {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// The Dockerfile was read; what later events say of lines is about this file.
+    Source(&'a SourceFile),
     /// A build check fired.
     Lint(&'a Warning),
     /// Something the user should know that is no build check.
@@ -37,6 +41,13 @@ pub enum Event<'a> {
     },
     /// A step starts.
     Started(StepId),
+    /// Why a step that started is not in the cache, as far as the last build is known.
+    Missed {
+        /// The step.
+        step: StepId,
+        /// What is different, one thing each.
+        reasons: &'a [String],
+    },
     /// A RUN wrote something.
     Output {
         /// The RUN.
@@ -57,6 +68,13 @@ pub enum Event<'a> {
     },
     /// A step failed; the error itself is the build's result.
     Failed(StepId),
+    /// A step's layer is complete; for a step that ran this comes some time after its end.
+    Layer {
+        /// The step.
+        step: StepId,
+        /// Its compressed size in bytes.
+        size: u64,
+    },
     /// Bytes start to move.
     TransferStarted {
         /// Identifies the transfer in later events.
@@ -118,7 +136,7 @@ pub enum Expectation {
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It ran; the layer's compressed size in bytes where it is known by now.
+    /// It ran.
     Ran {
         /// How many entries its layer has.
         changes: usize,

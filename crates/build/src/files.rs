@@ -1,19 +1,26 @@
 //! The files of a stage: always known as layers, as a tree when a step asks, on disk when a RUN does.
 
-use std::io;
+mod archives;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::join;
 use tokio::sync::Mutex;
-use yadokari_layer::{Contents, LayerReader, Limits};
-use yadokari_rootfs::{Root, Snapshot};
-use yadokari_tree::{Changes, Node, Tree};
+use tracing::Instrument as _;
+use yadokari_image::DiffId;
+use yadokari_layer::Contents;
+use yadokari_rootfs::{OverlayMarks, Root, Snapshot};
+use yadokari_tree::{Changes, Tree};
 
+use crate::bases::Base;
 use crate::blocking::blocking;
-use crate::copy::copy_digesting;
 use crate::error::BuildError;
 use crate::layers::Layer;
+use crate::step::snapshots::overlay;
+use crate::trace::work_span;
 use crate::work::Work;
+use archives::{Blobs, downloads, read_tree, unpack};
 
 /// What a stage holds at some point of its steps.
 ///
@@ -22,6 +29,8 @@ use crate::work::Work;
 #[derive(Debug)]
 pub(crate) struct StageFiles {
     layers: Vec<Layer>,
+    /// How many of the layers are a base image's, which stages can share.
+    shared: usize,
     tree: Tree,
     /// How many of the layers the tree holds.
     known: usize,
@@ -41,6 +50,8 @@ pub(crate) struct Disk {
     layers: usize,
     /// What a scan last saw, while it is still true.
     snapshot: Option<Snapshot>,
+    /// The shared files that the root lies over, kept while it is used.
+    base: Option<Arc<Base>>,
 }
 
 impl StageFiles {
@@ -48,6 +59,7 @@ impl StageFiles {
     pub(crate) fn new(layers: Vec<Layer>, directory: PathBuf) -> Self {
         Self {
             layers,
+            shared: 0,
             tree: Tree::empty(),
             known: 0,
             disk: None,
@@ -56,11 +68,20 @@ impl StageFiles {
         }
     }
 
+    /// Files that start as an image's are, which other stages and builds may have unpacked.
+    pub(crate) fn of_image(layers: Vec<Layer>, directory: PathBuf) -> Self {
+        Self {
+            shared: layers.len(),
+            ..Self::new(layers, directory)
+        }
+    }
+
     /// Files that start as those of another stage are.
     pub(crate) async fn on_top_of(parent: &Arc<Mutex<Self>>, directory: PathBuf) -> Self {
         let files = parent.lock().await;
         Self {
             layers: files.layers.clone(),
+            shared: files.shared,
             tree: files.tree.clone(),
             known: files.known,
             disk: None,
@@ -81,14 +102,28 @@ impl StageFiles {
 
     /// The tree of all layers, read from their archives if need be.
     pub(crate) async fn tree(&mut self, work: &Work) -> Result<Tree, BuildError> {
-        while self.known < self.layers.len() {
-            let blob = work.blob(&self.layers[self.known]).await?;
-            let tree = self.tree.clone();
+        if self.known == 0
+            && self.shared > 0
+            && let Some(tree) = work.bases.tree(&self.layers[..self.shared]).await?
+        {
+            (self.tree, self.known) = (tree, self.shared);
+        }
+        let (downloads, blobs) = downloads(work, &self.layers[self.known..]);
+        join(downloads, self.read_all(work, blobs)).await.1?;
+        Ok(self.tree.clone())
+    }
+
+    async fn read_all(&mut self, work: &Work, mut blobs: Blobs) -> Result<(), BuildError> {
+        while let Some(blob) = blobs.recv().await {
+            let (blob, tree) = (blob?, self.tree.clone());
             let limits = work.limits();
-            self.tree = blocking(move || read_tree(&blob, tree, limits)).await?;
+            let read = blocking(move || read_tree(&blob, tree, limits))
+                .instrument(work_span!("list", "layer {}", self.known + 1))
+                .await;
+            self.tree = self.checked(work, self.known, read).await?;
             self.known += 1;
         }
-        Ok(self.tree.clone())
+        Ok(())
     }
 
     /// Adds a layer that a step made on top of the present tree, and brings the disk along if it is up to date.
@@ -106,7 +141,9 @@ impl StageFiles {
             && disk.layers == self.layers.len()
         {
             let root = Arc::clone(&disk.root);
-            blocking(move || yadokari_rootfs::apply(&root, &changes, &*contents)).await?;
+            blocking(move || yadokari_rootfs::apply(&root, &changes, &*contents))
+                .instrument(work_span!("write", "files"))
+                .await?;
             disk.tree = after.clone();
             disk.snapshot = None;
             disk.layers += 1;
@@ -131,27 +168,64 @@ impl StageFiles {
 
     /// The root filesystem with all layers, unpacked if need be, and its tree.
     pub(crate) async fn root(&mut self, work: &Work) -> Result<(Arc<Root>, Tree), BuildError> {
-        if self.disk.is_none() {
-            let disk = self.first_disk(work).await?;
-            self.disk = Some(disk);
-        }
-        while let Some(disk) = &self.disk
-            && disk.layers < self.layers.len()
-        {
-            let blob = work.blob(&self.layers[disk.layers]).await?;
-            let (root, tree) = (Arc::clone(&disk.root), disk.tree.clone());
-            let limits = work.limits();
-            let tree = blocking(move || unpack(&blob, &root, tree, limits)).await?;
-            if let Some(disk) = &mut self.disk {
-                disk.tree = tree;
-                disk.snapshot = None;
-                disk.layers += 1;
-            }
-        }
+        let mut disk = match self.disk.take() {
+            Some(disk) => disk,
+            None => self.first_disk(work).await?,
+        };
+        let (downloads, blobs) = downloads(work, &self.layers[disk.layers..]);
+        let (_, unpacked) = join(downloads, self.unpack_all(work, &mut disk, blobs)).await;
+        self.disk = Some(disk);
+        unpacked?;
         let disk = self.disk.as_ref().expect("it was made above");
         self.tree = disk.tree.clone();
         self.known = disk.layers;
         Ok((Arc::clone(&disk.root), disk.tree.clone()))
+    }
+
+    async fn unpack_all(
+        &self,
+        work: &Work,
+        disk: &mut Disk,
+        mut blobs: Blobs,
+    ) -> Result<(), BuildError> {
+        while let Some(blob) = blobs.recv().await {
+            let (blob, root) = (blob?, Arc::clone(&disk.root));
+            let (tree, limits) = (disk.tree.clone(), work.limits());
+            let unpacked = blocking(move || unpack(&blob, &root, tree, limits))
+                .instrument(work_span!("unpack", "layer {}", disk.layers + 1))
+                .await;
+            disk.tree = self.checked(work, disk.layers, unpacked).await?;
+            disk.snapshot = None;
+            disk.layers += 1;
+        }
+        Ok(())
+    }
+
+    /// The tree of all layers, with the directory its files are in if there is one already.
+    ///
+    /// Without one, the contents of the files are digested.
+    pub(crate) async fn listed(
+        &mut self,
+        work: &Work,
+    ) -> Result<(Tree, Option<Arc<Root>>), BuildError> {
+        if self.disk.is_none() {
+            return Ok((self.tree(work).await?, None));
+        }
+        let (root, tree) = self.root(work).await?;
+        Ok((tree, Some(root)))
+    }
+
+    /// Makes sure that a layer that was read is what is said of it.
+    async fn checked(
+        &self,
+        work: &Work,
+        layer: usize,
+        read: Result<(Tree, DiffId), BuildError>,
+    ) -> Result<Tree, BuildError> {
+        let layer = self.layers[layer].finished().await?;
+        let (tree, found) = read.map_err(|error| work.at_fault(&layer.listed, error))?;
+        work.check_unpacked(&layer.listed, found)?;
+        Ok(tree)
     }
 
     /// What is on disk now, ready to be compared with what a RUN leaves.
@@ -162,27 +236,25 @@ impl StageFiles {
             Some(snapshot) => Ok(snapshot),
             None => {
                 let options = work.scan_options();
-                Ok(blocking(move || Snapshot::take(&root, &tree, &options)).await?)
+                Ok(blocking(move || Snapshot::take(&root, &tree, &options))
+                    .instrument(work_span!("scan", "before"))
+                    .await?)
             }
         }
     }
 
-    /// An empty root, or the parent's: taken over if nobody else will read it, copied otherwise.
+    /// The parent's root if there is one, one over a shared base, or an empty one.
     async fn first_disk(&self, work: &Work) -> Result<Disk, BuildError> {
-        if let Some(parent) = &self.parent {
-            let mut files = parent.lock().await;
-            if let Some(disk) = files.disk.as_ref()
-                && disk.layers <= self.layers.len()
-            {
-                let sole = work.is_sole_reader(&files.directory);
-                return match files.disk.take_if(|_| sole) {
-                    Some(taken) => Ok(taken),
-                    None => {
-                        let disk = files.disk.as_ref().expect("it was there a moment ago");
-                        self.copied_disk(disk).await
-                    }
-                };
-            }
+        let marks = overlay(work).await.ok().flatten();
+        if let Some(disk) = self.parents_disk(work, marks).await? {
+            return Ok(disk);
+        }
+        if let Some(marks) = marks.filter(|_| self.shared > 0) {
+            let base = work.bases.base(work, &self.layers[..self.shared]).await?;
+            let (root, tree) = (Arc::clone(&base.root), base.tree.clone());
+            let mut disk = self.disk_over(root, tree, self.shared, marks).await?;
+            disk.base = Some(base);
+            return Ok(disk);
         }
         let directory = self.directory.clone();
         let root = blocking(move || Root::create(directory))
@@ -193,6 +265,57 @@ impl StageFiles {
             tree: Tree::empty(),
             layers: 0,
             snapshot: None,
+            base: None,
+        })
+    }
+
+    /// The parent's root: taken over if nobody else will read it; one over it, or a copy of it, otherwise.
+    async fn parents_disk(
+        &self,
+        work: &Work,
+        marks: Option<OverlayMarks>,
+    ) -> Result<Option<Disk>, BuildError> {
+        let Some(parent) = &self.parent else {
+            return Ok(None);
+        };
+        let mut files = parent.lock().await;
+        let disk = files.disk.as_ref();
+        if disk.is_none_or(|disk| disk.layers > self.layers.len()) {
+            return Ok(None);
+        }
+        let sole = work.is_sole_reader(&files.directory);
+        if let Some(taken) = files.disk.take_if(|_| sole) {
+            return Ok(Some(taken));
+        }
+        // Nothing may be added to it once another root lies over it.
+        let (root, tree) = Box::pin(files.root(work)).await?;
+        let disk = files.disk.as_ref().expect("its root was just given");
+        match marks.filter(|_| root.directories().len() < MOST_DIRECTORIES) {
+            Some(marks) => {
+                let mut over = self.disk_over(root, tree, disk.layers, marks).await?;
+                over.base.clone_from(&disk.base);
+                Ok(Some(over))
+            }
+            None => self.copied_disk(disk).await.map(Some),
+        }
+    }
+
+    /// A root that holds only what will differ from another.
+    async fn disk_over(
+        &self,
+        below: Arc<Root>,
+        tree: Tree,
+        layers: usize,
+        marks: OverlayMarks,
+    ) -> Result<Disk, BuildError> {
+        let (directory, known) = (self.directory.clone(), tree.clone());
+        let root = blocking(move || Root::over(below, known, directory, marks)).await?;
+        Ok(Disk {
+            root: Arc::new(root),
+            tree,
+            layers,
+            snapshot: None,
+            base: None,
         })
     }
 
@@ -212,46 +335,12 @@ impl StageFiles {
                 tree,
                 layers,
                 snapshot: None,
+                base: None,
             })
         })
         .await
     }
 }
 
-/// Reads a layer for its tree alone.
-///
-/// Contents are digested as they pass: a later step that writes the same file again has to be told
-/// from one that changes it.
-fn read_tree(blob: &yadokari_store::Blob, tree: Tree, limits: Limits) -> Result<Tree, BuildError> {
-    let file = blob
-        .open()
-        .map_err(|source| BuildError::disk(&blob.path, source))?;
-    let mut archive = LayerReader::new(file, limits)?;
-    let lower = tree.clone();
-    let mut tree = tree;
-    while let Some((entry, content)) = archive.next_entry()? {
-        let applied = tree.apply_over(&lower, &entry)?;
-        if let Some(file) = applied.node.as_ref().and_then(Node::content) {
-            let digest = copy_digesting(content, &mut io::sink())
-                .map_err(|source| BuildError::disk(&blob.path, source))?;
-            file.set_digest(digest);
-        }
-    }
-    archive.finish()?;
-    Ok(tree)
-}
-
-fn unpack(
-    blob: &yadokari_store::Blob,
-    root: &Root,
-    mut tree: Tree,
-    limits: Limits,
-) -> Result<Tree, BuildError> {
-    let file = blob
-        .open()
-        .map_err(|source| BuildError::disk(&blob.path, source))?;
-    let mut archive = LayerReader::new(file, limits)?;
-    yadokari_rootfs::unpack(root, &mut tree, &mut archive)?;
-    archive.finish()?;
-    Ok(tree)
-}
+/// The most directories an overlay is made of. The kernel takes more, but each costs a look for every missing name.
+const MOST_DIRECTORIES: usize = 24;

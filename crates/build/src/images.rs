@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
-use yadokari_dockerfile::Dockerfile;
+use yadokari_dockerfile::{Dockerfile, suggest};
 use yadokari_image::media_type::Family;
 use yadokari_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
 use yadokari_plan::{
@@ -52,7 +52,10 @@ pub(crate) async fn resolve(
             }
             Progress::NeedsImages(missing) => missing,
         };
-        let found = try_join_all(missing.iter().map(|wanted| find(wanted, services))).await?;
+        let found = missing
+            .iter()
+            .map(|wanted| find(wanted, dockerfile, services));
+        let found = try_join_all(found).await?;
         for (wanted, image) in missing.iter().zip(found) {
             known.insert(wanted.key.clone(), image.for_planner());
             images.insert(wanted.key.clone(), image);
@@ -60,20 +63,24 @@ pub(crate) async fn resolve(
     }
 }
 
-async fn find(wanted: &ImageRequest, services: &Services) -> Result<SourceImage, BuildError> {
+async fn find(
+    wanted: &ImageRequest,
+    dockerfile: &Dockerfile,
+    services: &Services,
+) -> Result<SourceImage, BuildError> {
     let found = match &wanted.key.source {
-        ImageSource::Registry(reference) => from_registry(wanted, reference, services).await,
+        ImageSource::Registry(reference) => {
+            from_registry(wanted, reference, dockerfile, services).await
+        }
         ImageSource::Layout(path) => from_layout(path),
     };
-    match wanted.span {
-        Some(span) => found.map_err(|error| error.at(span)),
-        None => found,
-    }
+    found.map_err(|error| error.at(wanted.span))
 }
 
 async fn from_registry(
     wanted: &ImageRequest,
     reference: &Reference,
+    dockerfile: &Dockerfile,
     services: &Services,
 ) -> Result<SourceImage, BuildError> {
     let resolved = services
@@ -83,6 +90,10 @@ async fn from_registry(
     let image = resolved.map_err(|source| BuildErrorKind::Resolve {
         word: wanted.word.clone(),
         reference: reference.to_string(),
+        suggestion: source
+            .is_not_found()
+            .then(|| similar(&wanted.word, dockerfile))
+            .flatten(),
         source: Box::new(source),
     })?;
     Ok(SourceImage {
@@ -94,6 +105,23 @@ async fn from_registry(
             .with_digest(image.index.unwrap_or(image.digest))
             .to_string(),
     })
+}
+
+/// Images that a misspelt name may well mean.
+const WELL_KNOWN: [&str; 12] = [
+    "alpine", "busybox", "centos", "debian", "fedora", "golang", "nginx", "node", "python", "rust",
+    "scratch", "ubuntu",
+];
+
+/// The nearest name of a stage or a well-known image.
+fn similar(word: &str, dockerfile: &Dockerfile) -> Option<String> {
+    let stages = dockerfile.stages.iter();
+    let stages = stages.filter_map(|stage| stage.name.as_deref());
+    let (name, tag) = word
+        .split_once(':')
+        .map_or((word, ""), |(name, _)| (name, &word[name.len()..]));
+    let nearest = suggest::nearest(name, stages.chain(WELL_KNOWN))?;
+    Some(format!("{nearest}{tag}"))
 }
 
 /// Reads `PATH[:TAG][@DIGEST]`; without either the directory must hold one image.
@@ -162,6 +190,16 @@ impl SourceImage {
     /// The family of its media types.
     pub(crate) fn family(&self) -> Family {
         self.manifest.family()
+    }
+
+    /// Digests of its uncompressed layers, lowest first.
+    pub(crate) fn diff_ids(&self) -> Vec<yadokari_image::DiffId> {
+        self.config.rootfs.diff_ids.clone().unwrap_or_default()
+    }
+
+    /// How its containers start.
+    pub(crate) fn container(&self) -> yadokari_image::ContainerConfig {
+        self.config.config.clone()
     }
 
     /// Rows of its history.

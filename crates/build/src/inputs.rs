@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use yadokari_context::{
     BuildContext, CheckoutOptions, ContextFiles, DockerfileName, FetchOptions, GitCredentials,
-    IgnoreFile, Source, Stdin, fetch, find_dockerfile, ignore_file, keep_all,
+    IgnoreFile, PullMethod, Source, Stdin, fetch, find_dockerfile, ignore_file, keep_all,
 };
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::{CheckOptions, Parsed, parse_with_check};
@@ -14,9 +14,12 @@ use yadokari_image::Reference;
 use yadokari_plan::{ImageSource, NamedContext, PlanErrorKind};
 
 use crate::blocking::blocking;
+use crate::drive::plan_request;
+use crate::epoch::settled_arguments;
 use crate::error::{BuildError, BuildErrorKind, SourceFile};
-use crate::request::{BuildRequest, GitOptions};
+use crate::request::{BuildRequest, GitOptions, GitPull};
 use crate::services::Services;
+use crate::ssh::Agents;
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(crate) struct Inputs {
     pub(crate) named: BTreeMap<String, Arc<LocalFiles>>,
     /// Named contexts as the planner sees them.
     pub(crate) meanings: BTreeMap<String, NamedContext>,
+    /// What `--ssh` names.
+    pub(crate) agents: Agents,
+    /// The build arguments, `SOURCE_DATE_EPOCH` being a number.
+    pub(crate) build_args: Vec<(String, String)>,
 }
 
 /// The files of a build context, listed when something first asks.
@@ -53,6 +60,7 @@ impl Inputs {
         services: &Services,
         scratch: &Path,
     ) -> Result<Self, BuildError> {
+        let agents = Agents::open(&request.secrets.ssh)?;
         let context = fetch_main(request, services, scratch).await?;
         let found = read_dockerfile(request, services, &context, scratch).await?;
         let file = Arc::new(SourceFile {
@@ -70,12 +78,17 @@ impl Inputs {
             context,
             named: BTreeMap::new(),
             meanings: BTreeMap::new(),
+            agents,
+            build_args: request.build_args.clone(),
         };
         for (name, value) in &request.contexts.named {
             inputs
                 .add_named(name, value, request, services, scratch)
                 .await?;
         }
+        let wanted = plan_request(request, &inputs, request.platforms.first());
+        let settled = settled_arguments(&inputs, wanted, request, services, scratch).await;
+        inputs.build_args = settled.map_err(|error| error.in_file(&inputs.file))?;
         Ok(inputs)
     }
 
@@ -184,8 +197,18 @@ fn fetch_options(request: &BuildRequest, services: &Services, stdin: Stdin) -> F
     FetchOptions {
         checkout: checkout_options(git),
         branch: git.branch.clone(),
+        pull_method: pull_method(git.pull),
+        objects: services.objects.clone(),
         stdin,
         ..FetchOptions::new(services.http.clone(), services.git.clone())
+    }
+}
+
+fn pull_method(pull: GitPull) -> PullMethod {
+    match pull {
+        GitPull::Https => PullMethod::Https,
+        GitPull::Http => PullMethod::Http,
+        GitPull::Git => PullMethod::Git,
     }
 }
 
@@ -235,6 +258,11 @@ impl LocalFiles {
             ignore: ignore.transpose()?,
             listed: tokio::sync::OnceCell::new(),
         })
+    }
+
+    /// Where the files came from.
+    pub(crate) fn context(&self) -> &BuildContext {
+        &self.context
     }
 
     /// The directory on disk.

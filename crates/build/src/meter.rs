@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// How many bytes pass between two reports.
-const STEP: u64 = 4 << 20;
+const STEP: u64 = 512 << 10;
 
 /// A reader that reports how much was read.
 pub(crate) struct Metered<R, G> {

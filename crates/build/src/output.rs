@@ -1,22 +1,20 @@
 //! Results on disk: archives, layouts, files, and the names and digests of what was built.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
-use yadokari_layer::{TarOptions, write_tar};
 use yadokari_store::{
     Content, Export, Flavour, ImageBlobs, LayerBlob, Layout, Others, append_line, write_archive,
     write_archive_file, write_atomically,
 };
-use yadokari_tree::{Tree, diff};
 
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::layers::Layer;
+use crate::output_files::write_root;
 use crate::publish::{Finished, Top};
-use crate::request::{BuildRequest, FileOutput, FileOutputKind};
+use crate::request::{BuildRequest, FileOutputKind};
 use crate::services::Services;
 use crate::time::{format, rfc3339};
 
@@ -32,7 +30,8 @@ pub(crate) async fn write_files(
         if output.kind.wants_files() {
             write_root(output, images).await?;
         } else {
-            let export = export(request, services, output, images, top).await?;
+            let mut export = export(request, services, &output.names, images, top).await?;
+            export.annotations.clone_from(&output.annotations);
             let (kind, path) = (output.kind, output.path.clone());
             blocking(move || write_image(kind, &path, export)).await?;
         }
@@ -62,7 +61,7 @@ fn write_image(kind: FileOutputKind, path: &Path, export: Export) -> Result<(), 
 async fn export(
     request: &BuildRequest,
     services: &Services,
-    output: &FileOutput,
+    own_names: &[String],
     images: &[Finished],
     top: &Top,
 ) -> Result<Export, BuildError> {
@@ -82,6 +81,7 @@ async fn export(
         }
     };
     let mut export = Export::new(content);
+    export.names = names(request, own_names)?;
     export.created = Some(
         match images
             .first()
@@ -91,18 +91,26 @@ async fn export(
             None => format(services.clock.now()),
         },
     );
-    export.names = names(request, output)?;
-    export.annotations.clone_from(&output.annotations);
     Ok(export)
+}
+
+/// The image as an engine takes it.
+pub(crate) async fn export_to_engine(
+    request: &BuildRequest,
+    services: &Services,
+    images: &[Finished],
+    top: &Top,
+) -> Result<Export, BuildError> {
+    export(request, services, &[], images, top).await
 }
 
 /// The names an archive carries: its own, and those of the destinations.
 fn names(
     request: &BuildRequest,
-    output: &FileOutput,
+    own_names: &[String],
 ) -> Result<Vec<yadokari_image::Reference>, BuildError> {
     let mut names = Vec::new();
-    for name in &output.names {
+    for name in own_names {
         let reference = yadokari_image::Reference::parse(name).map_err(|error| {
             BuildErrorKind::Refused(format!("invalid image name {name:?}: {error}"))
         })?;
@@ -137,51 +145,6 @@ async fn image_blobs(image: &Finished) -> Result<ImageBlobs, BuildError> {
     )?)
 }
 
-/// Writes the root filesystem itself.
-async fn write_root(output: &FileOutput, images: &[Finished]) -> Result<(), BuildError> {
-    for image in images {
-        let (root, tree) = image.files.lock().await.root(&image.work).await?;
-        let path = match images {
-            [_] => output.path.clone(),
-            _ => output
-                .path
-                .join(image.assembled.platform.to_string().replace('/', "_")),
-        };
-        let kind = output.kind;
-        blocking(move || match kind {
-            FileOutputKind::Tar => archive_root(&path, &tree, &root),
-            _ => copy_root(&path, &tree, &root),
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-fn archive_root(path: &Path, tree: &Tree, root: &yadokari_rootfs::Root) -> Result<(), BuildError> {
-    let changes = diff(&Tree::empty(), tree);
-    let options = TarOptions::default();
-    if path == Path::new("-") {
-        return Ok(write_tar(
-            &changes,
-            root,
-            &options,
-            &mut std::io::stdout().lock(),
-        )?);
-    }
-    let file = File::create(path).map_err(|source| BuildError::disk(path, source))?;
-    let mut out = std::io::BufWriter::with_capacity(1 << 20, file);
-    write_tar(&changes, root, &options, &mut out)?;
-    out.flush().map_err(|source| BuildError::disk(path, source))
-}
-
-fn copy_root(path: &Path, tree: &Tree, root: &yadokari_rootfs::Root) -> Result<(), BuildError> {
-    std::fs::create_dir_all(path).map_err(|source| BuildError::disk(path, source))?;
-    let target =
-        yadokari_rootfs::Root::open(path).map_err(|source| BuildError::disk(path, source))?;
-    yadokari_rootfs::apply(&target, &diff(&Tree::empty(), tree), root)?;
-    Ok(())
-}
-
 /// Writes digests and names where the request wants them.
 pub(crate) async fn write_names(
     request: &BuildRequest,
@@ -197,30 +160,27 @@ pub(crate) async fn write_names(
         outputs
             .destinations
             .iter()
-            .map(|name| line(&name.clone().with_default_tag()) + "\n")
+            .map(|name| line(&tagged(request, name)) + "\n")
             .collect::<String>()
     };
     if let Some(path) = &outputs.name_with_digest_file {
-        write_atomically(
+        write_with_parents(
             path,
-            lines(&|name| format!("{}@{digest}", repository(name))).as_bytes(),
+            &lines(&|name| format!("{}@{digest}", repository(name))),
         )?;
     }
     if let Some(path) = &outputs.name_tag_with_digest_file {
-        let line = |name: &yadokari_image::Reference| {
-            format!(
-                "{}:{}@{digest}",
-                repository(name),
-                name.tag().unwrap_or_default()
-            )
+        let line = |name: &yadokari_image::Reference| match name.tag() {
+            Some(tag) => format!("{}:{tag}@{digest}", repository(name)),
+            None => format!("{}@{digest}", repository(name)),
         };
-        write_atomically(path, lines(&line).as_bytes())?;
+        write_with_parents(path, &lines(&line))?;
     }
     if let Some(directory) = &outputs.builder_output {
         std::fs::create_dir_all(directory).map_err(|source| BuildError::disk(directory, source))?;
         for name in outputs.destinations.iter().filter(|_| outputs.push) {
             let line = BuilderOutput {
-                name: name.clone().with_default_tag().to_string(),
+                name: tagged(request, name).to_string(),
                 digest: digest.clone(),
             };
             append_line(
@@ -230,6 +190,22 @@ pub(crate) async fn write_names(
         }
     }
     Ok(())
+}
+
+/// A destination with its tag; what is pushed by its digest has none.
+fn tagged(request: &BuildRequest, name: &yadokari_image::Reference) -> yadokari_image::Reference {
+    match request.outputs.by_digest {
+        true => name.clone(),
+        false => name.clone().with_default_tag(),
+    }
+}
+
+/// Writes a small file whose directory need not exist.
+fn write_with_parents(path: &Path, text: &str) -> Result<(), BuildError> {
+    if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+        std::fs::create_dir_all(parent).map_err(|source| BuildError::disk(parent, source))?;
+    }
+    Ok(write_atomically(path, text.as_bytes())?)
 }
 
 /// A line of `BUILDER_OUTPUT`.
@@ -246,7 +222,7 @@ fn repository(name: &yadokari_image::Reference) -> String {
 /// Writes the digest to a file, or sends it to a URL.
 async fn put_digest(place: &str, digest: &str, services: &Services) -> Result<(), BuildError> {
     if !place.starts_with("http://") && !place.starts_with("https://") {
-        return Ok(write_atomically(Path::new(place), digest.as_bytes())?);
+        return write_with_parents(Path::new(place), digest);
     }
     let answer = services
         .http

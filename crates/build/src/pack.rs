@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
 use yadokari_image::{Descriptor, media_type};
 use yadokari_layer::{Compression, Contents, PackOptions, Packed, compress, pack, write_tar};
 use yadokari_store::{Blob, Spool};
@@ -12,6 +13,7 @@ use crate::assemble::ImageLayer;
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::layers::{FinishedLayer, Layer, Place};
+use crate::trace::{beside_span, inside, work_span};
 use crate::work::Work;
 
 /// Whether the files a layer is made from may change while it is compressed.
@@ -50,17 +52,18 @@ pub(crate) async fn start(
     let (spool, options) = (work.spool.clone(), work.pack_options());
     let task = match sources {
         Sources::Moving => {
-            let archive =
-                blocking(move || write_archive(&spool, &changes, &*contents, options)).await?;
+            let span = work_span!("archive", "{} entries", changes.len());
+            let archive = blocking(move || write_archive(&spool, &changes, &*contents, options));
+            let archive = archive.instrument(span).await?;
             let spool = work.spool.clone();
-            tokio::task::spawn_blocking(move || compress_archive(&spool, &archive, options))
+            beside(work, move || compress_archive(&spool, &archive, options))
         }
-        Sources::Settled => tokio::task::spawn_blocking(move || {
+        Sources::Settled => beside(work, move || {
             pack_directly(&spool, &changes, &*contents, options)
         }),
         Sources::Outside => {
             let stay = work.stay().await;
-            tokio::task::spawn_blocking(move || {
+            beside(work, move || {
                 let packed = pack_directly(&spool, &changes, &*contents, options);
                 drop(stay);
                 packed
@@ -76,6 +79,14 @@ pub(crate) async fn start(
         };
         Ok(Arc::new(finished(&packed, blob, compression, label)))
     }))
+}
+
+/// Compresses a layer on a thread of its own.
+fn beside<T: Send + 'static>(
+    work: &Work,
+    pack: impl FnOnce() -> T + Send + 'static,
+) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn_blocking(inside(beside_span!(work, "compress", ""), pack))
 }
 
 /// A layer with the build's compression: the same archive, encoded anew if it has another.

@@ -1,13 +1,14 @@
 //! `yadokari plan`: what a build would do, with the answers of the cache.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use yadokari_image::Platform;
 use yadokari_plan::{Operation, Plan, Stage, Step};
 
-use crate::drive::prepare;
 use crate::error::BuildError;
 use crate::inputs::Inputs;
+use crate::prepare::{Prepared, Purpose, prepare};
 use crate::request::BuildRequest;
 use crate::schedule::Schedule;
 use crate::services::Services;
@@ -25,6 +26,23 @@ pub struct Planned {
 ///
 /// [`BuildError`] as [`crate::build()`] would give it before its first step.
 pub async fn plan(request: &BuildRequest, services: &Services) -> Result<Planned, BuildError> {
+    planned(request, services, Purpose::Show).await
+}
+
+/// Plans a build as [`plan`] does, and says of each step that has to be done what changed since the last build.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub async fn explain(request: &BuildRequest, services: &Services) -> Result<Planned, BuildError> {
+    planned(request, services, Purpose::Explain).await
+}
+
+async fn planned(
+    request: &BuildRequest,
+    services: &Services,
+    purpose: Purpose,
+) -> Result<Planned, BuildError> {
     let scratch = Scratch::new(&request.state_dir)?;
     let inputs = Inputs::load(request, services, scratch.path()).await?;
     let platforms: Vec<Option<&Platform>> = match request.platforms.as_slice() {
@@ -33,23 +51,29 @@ pub async fn plan(request: &BuildRequest, services: &Services) -> Result<Planned
     };
     let mut text = String::new();
     for platform in platforms {
-        let prepared = prepare(request, services, &inputs, platform, scratch.path()).await;
+        let all = HashSet::new();
+        let how = (purpose, &all);
+        let prepared = prepare(request, services, &inputs, platform, scratch.path(), how).await;
         let prepared = prepared.map_err(|error| error.in_file(&inputs.file))?;
-        let plan = &prepared.resolved.plan;
-        let schedule = Schedule::new(plan, &|step| prepared.hits.contains_key(&step), false);
-        for stage in &plan.stages {
-            describe(&mut text, plan, stage);
-            for (index, step) in stage.steps.iter().enumerate() {
-                let key = prepared
-                    .keys
-                    .step(stage.id, index)
-                    .map(|key| key.to_string());
-                let fate = fate(&schedule, stage, index, step);
-                line(&mut text, fate, key.as_deref(), step);
+        show(&mut text, &prepared);
+    }
+    Ok(Planned { text })
+}
+
+fn show(text: &mut String, prepared: &Prepared) {
+    let (plan, reasons) = (&prepared.resolved.plan, &prepared.caching.reasons);
+    for stage in &plan.stages {
+        describe(text, plan, stage);
+        for (index, step) in stage.steps.iter().enumerate() {
+            let key = prepared.keys.step(stage.id, index);
+            let key = key.map(|key| key.to_string());
+            let fate = fate(&prepared.schedule, stage, index, step);
+            line(text, fate, key.as_deref(), step);
+            for reason in reasons.get(&(stage.id, index)).into_iter().flatten() {
+                text.push_str(&format!("{:>28}because {reason}\n", ""));
             }
         }
     }
-    Ok(Planned { text })
 }
 
 fn describe(text: &mut String, plan: &Plan, stage: &Stage) {

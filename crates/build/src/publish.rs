@@ -1,6 +1,6 @@
 //! Publishing: blobs first, manifests last, tags after everything they need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,17 +8,18 @@ use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::Mutex;
 use yadokari_image::media_type::Family;
-use yadokari_image::{Descriptor, Digest, Index, Reference, Repository, json};
-use yadokari_registry::Mount;
+use yadokari_image::{Descriptor, Digest, Index, Reference, Repository, json, media_type};
+use yadokari_registry::{Mount, UploadSession};
 
 use crate::assemble::Assembled;
 use crate::drive::Built;
-use crate::error::BuildError;
+use crate::engine::Engine;
+use crate::error::{BuildError, BuildErrorKind};
 use crate::events::Event;
 use crate::files::StageFiles;
 use crate::layers::{FinishedLayer, Layer, Place};
 use crate::output;
-use crate::request::BuildRequest;
+use crate::request::{BuildRequest, MediaTypes};
 use crate::services::Services;
 use crate::work::{Work, short};
 
@@ -43,11 +44,14 @@ pub(crate) struct Top {
 /// How many blobs move at the same time.
 pub(crate) const CONCURRENT: usize = 4;
 
-/// Asks every destination whether it may be pushed to, before anything is built.
+/// Asks every destination whether it may be pushed to, and the engine whether it is there, before anything is built.
 pub(crate) async fn refuse_unpushable(
     request: &BuildRequest,
     services: &Services,
 ) -> Result<(), BuildError> {
+    if request.outputs.load {
+        engine(services)?.ping().await?;
+    }
     if !request.outputs.push || request.outputs.skip_push_check {
         return Ok(());
     }
@@ -61,8 +65,14 @@ pub(crate) async fn refuse_unpushable(
     Ok(())
 }
 
+fn engine(services: &Services) -> Result<&Engine, BuildError> {
+    let missing =
+        || BuildErrorKind::Refused("there is no engine to load the image into".to_owned());
+    Ok(services.engine.as_ref().ok_or_else(missing)?)
+}
+
 /// The repositories of the destinations, each once.
-fn repositories(request: &BuildRequest) -> BTreeSet<Repository> {
+pub(crate) fn repositories(request: &BuildRequest) -> BTreeSet<Repository> {
     request
         .outputs
         .destinations
@@ -71,24 +81,41 @@ fn repositories(request: &BuildRequest) -> BTreeSet<Repository> {
         .collect()
 }
 
+/// The repositories of each registry.
+fn by_registry(request: &BuildRequest) -> Vec<Vec<Repository>> {
+    let mut registries: BTreeMap<String, Vec<Repository>> = BTreeMap::new();
+    for repository in repositories(request) {
+        let of_same = registries.entry(repository.registry().to_owned());
+        of_same.or_default().push(repository);
+    }
+    registries.into_values().collect()
+}
+
 /// Publishes images to all destinations, writes results on disk, and says where everything is.
 pub(crate) async fn publish(
     request: &BuildRequest,
     services: &Services,
     images: Vec<Finished>,
 ) -> Result<Built, BuildError> {
-    let top = top(&images);
+    let top = top(request, &images);
     let mut places = output::write_files(request, services, &images, &top).await?;
+    if request.outputs.load {
+        let engine = engine(services)?;
+        let export = output::export_to_engine(request, services, &images, &top).await?;
+        engine.load(export).await?;
+        places.push(engine.name().to_owned());
+    }
     if request.outputs.push {
-        let repositories = repositories(request);
-        try_join_all(
-            repositories
-                .iter()
-                .map(|repository| push_contents(repository, &images, &top)),
-        )
-        .await?;
+        let registries = by_registry(request);
+        let pushes = registries
+            .iter()
+            .map(|repositories| push_to_all(services, repositories, &images, &top));
+        try_join_all(pushes).await?;
         for destination in &request.outputs.destinations {
-            let destination = destination.clone().with_default_tag();
+            let destination = match request.outputs.by_digest {
+                true => destination.name().with_digest(top.descriptor.digest),
+                false => destination.clone().with_default_tag(),
+            };
             put_tag(request, services, &destination, &top).await?;
             places.push(destination.to_string());
         }
@@ -100,17 +127,19 @@ pub(crate) async fn publish(
         });
     }
     output::write_names(request, services, &top).await?;
-    let config = images.first().map_or(top.descriptor.digest, |image| {
-        Digest::of(&image.assembled.config)
-    });
+    let config = match images.as_slice() {
+        [image] => Some(Digest::of(&image.assembled.config)),
+        _ => None,
+    };
     Ok(Built {
         digest: top.descriptor.digest,
         config,
+        descriptor: top.descriptor,
         places,
     })
 }
 
-fn top(images: &[Finished]) -> Top {
+fn top(request: &BuildRequest, images: &[Finished]) -> Top {
     if let [image] = images {
         let Assembled {
             manifest,
@@ -123,16 +152,47 @@ fn top(images: &[Finished]) -> Top {
             is_index: false,
         };
     }
-    let entries = images
-        .iter()
-        .map(|image| image.assembled.descriptor.clone())
-        .collect();
-    let bytes = json::indented(&Index::new(Family::Oci, entries));
+    let noted = |all: BTreeMap<_, _>| Some(all).filter(|all| !all.is_empty());
+    let entry = |image: &Finished| Descriptor {
+        annotations: noted(
+            request
+                .annotations
+                .of_descriptor(Some(&image.work.plan.target_stage().platform)),
+        ),
+        ..image.assembled.descriptor.clone()
+    };
+    let family = match request.format.media_types {
+        MediaTypes::Docker => Family::Docker,
+        MediaTypes::Oci | MediaTypes::Inherit => Family::Oci,
+    };
+    let index = Index {
+        annotations: noted(request.annotations.index.clone()),
+        ..Index::new(family, images.iter().map(entry).collect())
+    };
+    let bytes = json::indented(&index);
     Top {
-        descriptor: Descriptor::of(Family::Oci.index(), &bytes),
+        descriptor: Descriptor::of(family.index(), &bytes),
         bytes,
         is_index: true,
     }
+}
+
+/// Brings an image into repositories of one registry, one by one: what the first has, the others can mount.
+///
+/// A repository that has the manifest has all that it names, so nothing more is asked about it.
+async fn push_to_all(
+    services: &Services,
+    repositories: &[Repository],
+    images: &[Finished],
+    top: &Top,
+) -> Result<(), BuildError> {
+    for repository in repositories {
+        let manifest = repository.with_digest(top.descriptor.digest);
+        if !services.registry.has_manifest(&manifest).await? {
+            push_contents(repository, images, top).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Brings everything that the manifests name into a repository, and the manifests of an index.
@@ -194,22 +254,25 @@ async fn push_layer(
 ) -> Result<(), BuildError> {
     let registry = &work.services.registry;
     let descriptor = &layer.listed.descriptor;
-    if registry.blob_exists(repository, descriptor.digest).await? {
+    if is_kept_elsewhere(descriptor) {
         return Ok(());
     }
-    let mut session = None;
-    for from in mount_sources(work, layer, repository) {
-        match registry
-            .mount_blob(repository, descriptor.digest, &from)
-            .await?
-        {
-            Mount::Mounted => return Ok(()),
-            Mount::Declined(declined) => {
-                if let Some(earlier) = session.replace(declined) {
-                    registry.cancel_upload(earlier).await;
-                }
-            }
+    if work.is_placed(repository, descriptor.digest) {
+        return Ok(());
+    }
+    let session = match mount(work, repository, layer).await? {
+        Mounting::Mounted => {
+            work.place(repository, descriptor.digest);
+            return Ok(());
         }
+        Mounting::Declined(session) => session,
+    };
+    if registry.blob_exists(repository, descriptor.digest).await? {
+        if let Some(session) = session {
+            registry.cancel_upload(session).await;
+        }
+        work.place(repository, descriptor.digest);
+        return Ok(());
     }
     let blob = work
         .blob(&Layer::existing(layer.listed.clone(), layer.place.clone()))
@@ -233,7 +296,46 @@ async fn push_layer(
                 .await?;
         }
     }
+    work.place(repository, descriptor.digest);
     Ok(())
+}
+
+/// How it went to mount a layer.
+enum Mounting {
+    Mounted,
+    /// The layer has to be pushed, for which an upload may be open.
+    Declined(Option<UploadSession>),
+}
+
+/// Mounts a layer from wherever in the registry it is known to be: one request, whether the destination has it or not.
+async fn mount(
+    work: &Work,
+    repository: &Repository,
+    layer: &FinishedLayer,
+) -> Result<Mounting, BuildError> {
+    let registry = &work.services.registry;
+    let digest = layer.listed.descriptor.digest;
+    let mut session = None;
+    for from in mount_sources(work, layer, repository) {
+        match registry.mount_blob(repository, digest, &from).await? {
+            Mount::Mounted => return Ok(Mounting::Mounted),
+            Mount::Declined(declined) => {
+                if let Some(earlier) = session.replace(declined) {
+                    registry.cancel_upload(earlier).await;
+                }
+            }
+        }
+    }
+    Ok(Mounting::Declined(session))
+}
+
+/// Whether a layer may not be distributed, and is fetched from where its descriptor says.
+fn is_kept_elsewhere(descriptor: &Descriptor) -> bool {
+    let has_urls = descriptor
+        .urls
+        .as_ref()
+        .is_some_and(|urls| !urls.is_empty());
+    has_urls && media_type::is_foreign(&descriptor.media_type)
 }
 
 fn repository_name(repository: &Repository) -> String {
@@ -252,8 +354,11 @@ fn mount_sources(work: &Work, layer: &FinishedLayer, repository: &Repository) ->
     {
         found.push(cache.clone());
     }
+    let digest = layer.listed.descriptor.digest;
+    found.extend(work.services.registry.holders(repository, digest));
     found.retain(|from| from.registry() == repository.registry() && from != repository);
-    found.dedup();
+    let mut seen = BTreeSet::new();
+    found.retain(|from| seen.insert(from.clone()));
     found
 }
 

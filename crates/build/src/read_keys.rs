@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use yadokari_cache::FileFact;
 use yadokari_context::{ContentHasher, ContextError, ContextFiles, Selected as Digested};
 use yadokari_dockerfile::instruction::MountKind;
 use yadokari_image::Digest;
 use yadokari_plan::{
     Base, ContentKey, Contents, Copy, ImageKey, Operation, Plan, RunMount, Source,
 };
-use yadokari_tree::{Follow, Tree, TreePath};
+use yadokari_tree::{Follow, Node, Tree, TreePath};
 
 use crate::copy::{CopyFailure, Selected, select, select_with_parents, taken};
 use crate::error::{BuildError, BuildErrorKind};
@@ -102,8 +103,12 @@ impl Contents for FileKeys<'_> {
             return Ok(ContentKey(remote));
         };
         // A source that is missing fails when the step runs, where the error knows its line.
-        Ok(local(files, copy)?.map_or(ContentKey([0; 32]), |local| {
-            joined(&remote, local.as_bytes())
+        let local = selected_content(files.tree(), copy, &|paths| {
+            files.digests(paths)?;
+            Ok(())
+        })?;
+        Ok(local.map_or(ContentKey([0; 32]), |ContentKey(local)| {
+            joined(&remote, &local)
         }))
     }
 
@@ -111,17 +116,11 @@ impl Contents for FileKeys<'_> {
         let Some(files) = mount.from.as_ref().and_then(|from| self.files(from)) else {
             return Ok(ContentKey([0; 32]));
         };
-        let asked = TreePath::parse(mount.mount.source.as_deref().unwrap_or("/"));
-        let found = files.tree().resolve(asked.as_bytes(), Follow::All);
-        let Some(found) = found.ok().filter(|found| found.node.is_some()) else {
-            return Ok(ContentKey([0; 32]));
-        };
-        let whole = Digested {
-            path: found.path,
-            name: Vec::new(),
-            whole: mount.mount.kind == MountKind::Bind,
-        };
-        Ok(ContentKey(*files.digest(&[whole])?.as_bytes()))
+        let content = mounted_content(files.tree(), mount, &|paths| {
+            files.digests(paths)?;
+            Ok(())
+        })?;
+        Ok(content.unwrap_or(ContentKey([0; 32])))
     }
 
     fn image(&self, key: &ImageKey) -> Result<ContentKey, BuildError> {
@@ -141,42 +140,163 @@ impl Contents for FileKeys<'_> {
     }
 }
 
-/// Digests the files that a copy takes from a context; `None` if a source is missing.
-fn local(files: &ContextFiles, copy: &Copy) -> Result<Option<Digest>, BuildError> {
+/// Makes sure that the contents of all files at or below some paths of a tree are digested.
+pub(crate) type Hash<'a> = dyn Fn(&[TreePath]) -> Result<(), BuildError> + 'a;
+
+/// Digests the files that a copy takes from a tree; `None` if a source is missing.
+pub(crate) fn selected_content(
+    tree: &Tree,
+    copy: &Copy,
+    hash: &Hash<'_>,
+) -> Result<Option<ContentKey>, BuildError> {
     let mut hasher = ContentHasher::new();
     for word in &copy.sources {
-        let Ok(parts) = parts(files.tree(), copy, word) else {
+        let Ok(parts) = parts(tree, copy, word) else {
             return Ok(None);
         };
         for part in parts {
-            let paths: Vec<_> = match &part.filtered {
-                Some(tree) => tree
-                    .files()
-                    .map(|(path, _)| part.digested.path.join(path.as_bytes()))
-                    .collect(),
-                None => vec![part.digested.path.clone()],
-            };
-            files.digests(&paths)?;
+            hash(&part.paths())?;
             let added = match &part.filtered {
-                Some(tree) => hasher.source(
-                    tree,
+                Some(filtered) => hasher.source(
+                    filtered,
                     &Digested {
                         path: TreePath::root(),
                         ..part.digested
                     },
                 ),
-                None => hasher.source(files.tree(), &part.digested),
+                None => hasher.source(tree, &part.digested),
             };
             added.map_err(ContextError::from)?;
         }
     }
-    Ok(Some(hasher.finish()))
+    Ok(Some(ContentKey(*hasher.finish().as_bytes())))
+}
+
+/// Digests what a mount shows of a tree; `None` if that is not there.
+pub(crate) fn mounted_content(
+    tree: &Tree,
+    mount: &RunMount,
+    hash: &Hash<'_>,
+) -> Result<Option<ContentKey>, BuildError> {
+    let asked = TreePath::parse(mount.mount.source.as_deref().unwrap_or("/"));
+    let found = tree.resolve(asked.as_bytes(), Follow::All);
+    let Some(found) = found.ok().filter(|found| found.node.is_some()) else {
+        return Ok(None);
+    };
+    hash(std::slice::from_ref(&found.path))?;
+    let whole = Digested {
+        path: found.path,
+        name: Vec::new(),
+        whole: mount.mount.kind == MountKind::Bind,
+    };
+    let digest = yadokari_context::selection_digest(tree, &[whole]).map_err(ContextError::from)?;
+    Ok(Some(ContentKey(*digest.as_bytes())))
+}
+
+impl FileKeys<'_> {
+    /// The files of build contexts that a step reads, each with a digest; where there are many, by directory.
+    pub(crate) fn facts(&self, operation: &Operation) -> Vec<FileFact> {
+        let mut facts = BTreeMap::new();
+        match operation {
+            Operation::Copy(copy) => {
+                if let Some(files) = self.files(&copy.from) {
+                    let parts = copy
+                        .sources
+                        .iter()
+                        .flat_map(|word| parts(files.tree(), copy, word));
+                    parts
+                        .flatten()
+                        .for_each(|part| part.list(files.tree(), &mut facts));
+                }
+            }
+            Operation::Run(run) => {
+                for mount in &run.mounts {
+                    let files = mount.from.as_ref().and_then(|from| self.files(from));
+                    let path = TreePath::parse(mount.mount.source.as_deref().unwrap_or("/"));
+                    if let Some(files) = files {
+                        list(files.tree(), &path, &path, &mut facts);
+                    }
+                }
+            }
+            Operation::Metadata | Operation::Workdir(_) => {}
+        }
+        bounded(facts)
+    }
+}
+
+/// How many files are listed before directories stand for them.
+const MOST_FILES: usize = 2000;
+
+/// Lists what is at and below a path of a tree, under the name it has in its context.
+fn list(tree: &Tree, path: &TreePath, name: &TreePath, facts: &mut BTreeMap<String, String>) {
+    let mut add = |name: &TreePath, node: &Node| {
+        if !node.is_directory() {
+            facts.insert(name.to_string(), entry_digest(node));
+        }
+    };
+    if let Some(node) = tree.get(path) {
+        add(name, node);
+    }
+    if let Some(below) = tree.subtree(path) {
+        for (inner, node) in below.walk() {
+            add(&name.join(inner.as_bytes()), node);
+        }
+    }
+}
+
+fn entry_digest(node: &Node) -> String {
+    let mut hasher = ContentHasher::new();
+    match hasher.entry(b"", node) {
+        Ok(()) => hasher.finish().hex()[..16].to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+fn bounded(facts: BTreeMap<String, String>) -> Vec<FileFact> {
+    let fact = |(path, digest)| FileFact { path, digest };
+    if facts.len() <= MOST_FILES {
+        return facts.into_iter().map(fact).collect();
+    }
+    let mut directories: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (path, digest) in facts {
+        let top = path
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let all = directories.entry(format!("/{top}")).or_default();
+        all.extend(format!("{path:?} {digest}\n").into_bytes());
+    }
+    let digests = directories
+        .into_iter()
+        .map(|(path, all)| (path, Digest::of(&all).hex()[..16].to_owned()));
+    digests.take(MOST_FILES).map(fact).collect()
 }
 
 /// One thing that a source names; of a directory that is not copied whole, what is left of it.
 struct Part {
     digested: Digested,
     filtered: Option<Tree>,
+}
+
+impl Part {
+    /// The files to digest.
+    fn paths(&self) -> Vec<TreePath> {
+        match &self.filtered {
+            Some(tree) => tree
+                .files()
+                .map(|(path, _)| self.digested.path.join(path.as_bytes()))
+                .collect(),
+            None => vec![self.digested.path.clone()],
+        }
+    }
+
+    fn list(&self, tree: &Tree, facts: &mut BTreeMap<String, String>) {
+        match &self.filtered {
+            Some(filtered) => list(filtered, &TreePath::root(), &self.digested.path, facts),
+            None => list(tree, &self.digested.path, &self.digested.path, facts),
+        }
+    }
 }
 
 fn parts(tree: &Tree, copy: &Copy, word: &str) -> Result<Vec<Part>, CopyFailure> {
@@ -215,4 +335,119 @@ fn joined(remote: &[u8; 32], local: &[u8; 32]) -> ContentKey {
     hasher.update(remote);
     hasher.update(local);
     ContentKey(hasher.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use yadokari_context::{BuildContext, keep_all};
+    use yadokari_dockerfile::ignore::Patterns;
+
+    use super::*;
+    use crate::schedule::tests::planned;
+
+    /// Files of a context: path, content, mode.
+    type Files = [(&'static str, &'static str, u32)];
+
+    /// The key of a copy's files in a context that is made for the purpose.
+    fn key(files: &Files, ignored: &str, line: &str) -> Option<ContentKey> {
+        let directory = tempfile::tempdir().unwrap();
+        for (path, content, mode) in files {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+        }
+        let context = BuildContext::directory(directory.path()).unwrap();
+        let patterns = Patterns::parse(ignored.as_bytes()).unwrap();
+        let listed = match ignored {
+            "" => context.files(&keep_all, 2),
+            _ => context.files_without(&patterns, 2),
+        };
+        let listed = listed.unwrap();
+        let plan = planned(&format!("FROM scratch\n{line}"), &[]);
+        let Operation::Copy(copy) = &plan.target_stage().steps[0].operation else {
+            panic!("{line} is no copy");
+        };
+        let hash = |paths: &[TreePath]| {
+            listed.digests(paths)?;
+            Ok::<(), BuildError>(())
+        };
+        selected_content(listed.tree(), copy, &hash).unwrap()
+    }
+
+    const ALL: &str = "COPY . /d/";
+
+    #[test]
+    fn contexts_whose_copies_differ_have_different_keys() {
+        let contexts: [&Files; 11] = [
+            &[("one/a", "x", 0o644), ("two/b", "y", 0o644)],
+            &[("one/a", "y", 0o644), ("two/b", "x", 0o644)],
+            &[("two/a", "x", 0o644), ("one/b", "y", 0o644)],
+            &[("one/a", "x", 0o644), ("one/b", "y", 0o644)],
+            &[("one/ab", "xy", 0o644)],
+            &[("one/a", "xy", 0o644), ("two/b", "", 0o644)],
+            &[("one/a", "", 0o644), ("two/b", "xy", 0o644)],
+            &[("one/a", "x", 0o755), ("two/b", "y", 0o644)],
+            &[("one/a", "x", 0o644), ("two/b", "y", 0o755)],
+            &[
+                ("one/a", "x", 0o644),
+                ("two/b", "y", 0o644),
+                ("two/c", "", 0o644),
+            ],
+            &[("one/a/two/b", "xy", 0o644)],
+        ];
+        let keys = contexts.map(|files| key(files, "", ALL).unwrap());
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key), "context {index}");
+        }
+    }
+
+    #[test]
+    fn what_is_ignored_or_not_selected_does_not_count() {
+        let plain: &Files = &[("src/a", "x", 0o644), ("doc", "1", 0o644)];
+        let other: &Files = &[
+            ("src/a", "x", 0o644),
+            ("doc", "2", 0o600),
+            ("new", "", 0o644),
+        ];
+        assert_eq!(
+            key(plain, "", "COPY src /d/"),
+            key(other, "", "COPY src /d/")
+        );
+        assert_ne!(key(plain, "", ALL), key(other, "", ALL));
+        assert_eq!(key(plain, "doc\nnew\n", ALL), key(other, "doc\nnew\n", ALL));
+        assert_ne!(key(plain, "", ALL), key(plain, "doc\n", ALL));
+        assert_eq!(
+            key(plain, "doc\n", ALL),
+            key(plain, "# another way to say it\n/d*\n", ALL)
+        );
+    }
+
+    #[test]
+    fn what_is_taken_out_or_brought_along_counts() {
+        let files: &Files = &[("src/a", "x", 0o644), ("src/b", "y", 0o644)];
+        let of = |line: &str| key(files, "", line);
+        assert_ne!(of("COPY src /d/"), of("COPY --exclude=b src /d/"));
+        assert_eq!(of("COPY src/a /d/"), of("COPY src/[a] /d/"));
+        assert_ne!(of("COPY src/a /d/"), of("COPY --parents src/a /d/"));
+        assert_ne!(of("COPY src/a src/b /d/"), of("COPY src/b src/a /d/"));
+        assert_eq!(of("COPY missing /d/"), None);
+    }
+
+    #[test]
+    fn many_files_are_told_by_directory() {
+        let fact = |number: usize| (format!("/{}/{number}", number % 3), number.to_string());
+        let few = bounded((0..10).map(fact).collect());
+        assert_eq!(few.len(), 10);
+        let many = bounded((0..MOST_FILES + 1).map(fact).collect());
+        assert_eq!(
+            many.iter()
+                .map(|file| file.path.as_str())
+                .collect::<Vec<_>>(),
+            ["/0", "/1", "/2"]
+        );
+    }
 }

@@ -2,21 +2,34 @@
 
 use std::sync::Arc;
 
-use yadokari_cache::{LayerCache, Record};
+use yadokari_cache::Record;
 use yadokari_image::Platform;
 use yadokari_plan::{Key, Operation, Step};
 
+use crate::error::BuildError;
 use crate::layers::{FinishedLayer, Layer, Place};
+use crate::lookup::{Caches, Hit, is_kind_cached};
 use crate::publish::push_early;
+use crate::rekey::Known;
+use crate::standing::Below;
 use crate::step::At;
 use crate::work::Work;
 
-/// Keeps a step's layer under its key and pushes it, as soon as it is finished.
+/// What is known of a step when its layer is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// What is below the layer.
+    pub(crate) below: Below,
+    /// The step's key by content, where that is known.
+    pub(crate) restated: Option<Key>,
+}
+
+/// Keeps a step's layer under its keys and pushes it, as soon as it is finished.
 ///
 /// The cache comes first: the destination can then mount what the cache has. A cache that refuses is
 /// told about and does not fail the build.
-pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer) {
-    let keeper = Keeper::new(at, step);
+pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer, identity: Identity) {
+    let keeper = Keeper::new(at, step, identity);
     let is_published = at.work.is_published(at.stage.id);
     if keeper.is_none() && !is_published {
         return;
@@ -36,51 +49,103 @@ pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer) {
     });
 }
 
+/// Sends a layer that came from the cache on its way, and writes records of it where the next build looks first.
+///
+/// Nothing of the layer moves for a record: one that would need that is not written.
+pub(crate) fn keep_found(at: At<'_>, step: &Step, layer: &Layer, known: &Known) {
+    let Some(mut hit) = known.hit.clone() else {
+        return;
+    };
+    let is_published = at.work.is_published(at.stage.id);
+    let adopted = adoption(at, step, known, &hit);
+    let (work, layer) = (Arc::clone(at.work), layer.clone());
+    at.work.in_background(async move {
+        if let Some((caches, keys)) = adopted {
+            for (key, restated) in keys {
+                hit.record.restated = restated;
+                if let Err(error) = caches.adopt(key, &hit).await {
+                    work.notice(&format!("layers were not cached: {}", chain(&error)));
+                }
+            }
+        }
+        if is_published && let Ok(finished) = layer.finished().await {
+            push_early(&work, &finished).await;
+        }
+    });
+}
+
+/// The keys that a layer should also be found under, each with what its record says of the key by content.
+type Adoption = (Caches, Vec<(Key, Option<Key>)>);
+
+fn adoption(at: At<'_>, step: &Step, known: &Known, hit: &Hit) -> Option<Adoption> {
+    let caches = at.work.cache.clone()?;
+    let planned = at.work.keys.step(at.stage.id, at.index)?;
+    let wanted = at.work.request.cache.push && is_kind_cached(&at.work.request, &step.operation);
+    let restated = known.restated.filter(|key| *key != planned);
+    let keys = match (caches.is_main(hit), known.as_planned) {
+        (true, true) => return None,
+        (true, false) => vec![(planned, restated)],
+        (false, _) => std::iter::once((planned, restated))
+            .chain(restated.map(|key| (key, None)))
+            .collect(),
+    };
+    wanted.then_some((caches, keys))
+}
+
 /// A record in the making.
 struct Keeper {
-    cache: LayerCache,
+    caches: Caches,
     key: Key,
+    operation: Operation,
+    identity: Identity,
     instruction: String,
     platform: Platform,
 }
 
 impl Keeper {
-    fn new(at: At<'_>, step: &Step) -> Option<Self> {
+    fn new(at: At<'_>, step: &Step, identity: Identity) -> Option<Self> {
         let key = at.work.keys.step(at.stage.id, at.index)?;
-        let wanted = at.work.request.cache.push && is_kept(at.work, &step.operation);
+        let wanted =
+            at.work.request.cache.push && is_kind_cached(&at.work.request, &step.operation);
         wanted.then_some(Self {
-            cache: at.work.cache.clone()?,
+            caches: at.work.cache.clone()?,
             key,
+            operation: step.operation.clone(),
+            identity,
             instruction: step.title.clone(),
             platform: at.stage.platform.clone(),
         })
     }
 
-    async fn keep(self, work: &Work, finished: &FinishedLayer) {
+    async fn keep(mut self, work: &Work, finished: &FinishedLayer) {
         let Place::Spool(blob) = &finished.place else {
             return;
         };
+        // A layer below that cannot be made ends the build; nobody needs this record then.
+        let Ok(record) = self.record(finished).await else {
+            return;
+        };
+        let other = self.identity.restated.filter(|key| *key != self.key);
+        for key in std::iter::once(self.key).chain(other) {
+            if let Err(error) = self.caches.main().save(key, &record, blob, None).await {
+                work.notice(&format!("layers were not cached: {}", chain(&error)));
+                return;
+            }
+        }
+    }
+
+    async fn record(&mut self, finished: &FinishedLayer) -> Result<Record, BuildError> {
+        let lineage = self.identity.below.lineage().await?;
         let listed = &finished.listed;
-        let record = Record {
+        Ok(Record {
             layer: listed.descriptor.clone(),
             diff_id: listed.diff_id,
             created: listed.created.clone().unwrap_or_default(),
-            instruction: self.instruction,
-            platform: self.platform,
-        };
-        if let Err(error) = self.cache.save(self.key, &record, blob, None).await {
-            work.notice(&format!("layers were not cached: {}", chain(&error)));
-        }
-    }
-}
-
-/// Whether layers of this kind are cached.
-pub(crate) fn is_kept(work: &Work, operation: &Operation) -> bool {
-    match operation {
-        Operation::Metadata => false,
-        Operation::Run(_) => work.request.cache.run_layers,
-        Operation::Copy(_) => work.request.cache.copy_layers,
-        Operation::Workdir(_) => true,
+            instruction: self.instruction.clone(),
+            platform: self.platform.clone(),
+            parent: lineage.of_record(&self.operation),
+            restated: self.identity.restated.filter(|key| *key != self.key),
+        })
     }
 }
 

@@ -22,8 +22,8 @@ pub struct BuildRequest {
     pub build_args: Vec<(String, String)>,
     /// Labels that override the Dockerfile's.
     pub labels: BTreeMap<String, String>,
-    /// Manifest annotations.
-    pub annotations: BTreeMap<String, String>,
+    /// Annotations of manifests and indexes.
+    pub annotations: Annotations,
     /// The platforms asked for, an image each, in this order; several make an index. Empty builds
     /// for the host and lets the base image decide.
     pub platforms: Vec<Platform>,
@@ -35,6 +35,10 @@ pub struct BuildRequest {
     pub run: RunDefaults,
     /// Where results of steps are remembered.
     pub cache: CacheRequest,
+    /// What becomes of cache mounts after their RUN.
+    pub cache_mounts: CacheMountRequest,
+    /// An OCI layout with base layers that were fetched ahead; it need not exist.
+    pub warmed: Option<PathBuf>,
     /// What is published, and where.
     pub outputs: Outputs,
     /// How image, manifests and layers are encoded.
@@ -49,6 +53,48 @@ pub struct BuildRequest {
     pub state_dir: PathBuf,
     /// Options of the `check` directive given on the command line, which replace it.
     pub check: Option<String>,
+}
+
+/// Annotations by the document they are put on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// On the manifest of every platform.
+    pub manifest: BTreeMap<String, String>,
+    /// On the manifest of one platform, besides.
+    pub platform_manifest: Vec<(Platform, String, String)>,
+    /// On a manifest's entry in the index of several platforms.
+    pub descriptor: BTreeMap<String, String>,
+    /// On the entry of one platform, besides.
+    pub platform_descriptor: Vec<(Platform, String, String)>,
+    /// On the index of several platforms.
+    pub index: BTreeMap<String, String>,
+}
+
+impl Annotations {
+    /// Those of the manifest of a platform; without one, of the only manifest there is.
+    #[must_use]
+    pub fn of_manifest(&self, platform: Option<&Platform>) -> BTreeMap<String, String> {
+        joined(&self.manifest, &self.platform_manifest, platform)
+    }
+
+    /// Those of the entry of a platform; without one, of the only entry there is.
+    #[must_use]
+    pub fn of_descriptor(&self, platform: Option<&Platform>) -> BTreeMap<String, String> {
+        joined(&self.descriptor, &self.platform_descriptor, platform)
+    }
+}
+
+fn joined(
+    all: &BTreeMap<String, String>,
+    named: &[(Platform, String, String)],
+    wanted: Option<&Platform>,
+) -> BTreeMap<String, String> {
+    let mut joined = all.clone();
+    let named = named
+        .iter()
+        .filter(|(platform, ..)| wanted.is_none_or(|wanted| platform == wanted));
+    joined.extend(named.map(|(_, key, value)| (key.clone(), value.clone())));
+    joined
 }
 
 /// Build contexts.
@@ -77,10 +123,24 @@ pub struct GitOptions {
     pub recurse_submodules: bool,
     /// Accept any certificate.
     pub insecure_skip_tls: bool,
+    /// What `git://` addresses are fetched with.
+    pub pull: GitPull,
     /// User name for https remotes.
     pub username: Option<String>,
     /// Password or token for https remotes; never printed.
     pub password: Option<Secret>,
+}
+
+/// What `git://` addresses are fetched with; few servers speak that protocol itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GitPull {
+    /// https.
+    #[default]
+    Https,
+    /// http.
+    Http,
+    /// The git protocol.
+    Git,
 }
 
 /// A value that must not reach a log: printing it shows `***`.
@@ -159,6 +219,11 @@ pub struct CacheRequest {
     pub enabled: bool,
     /// Where records live; `None` derives it from the first destination.
     pub repository: Option<CacheLocation>,
+    /// Further places that are read, in this order.
+    pub sources: Vec<CacheSource>,
+    /// Names that part the records of branches: the first is written and read, the others are read. Empty is one
+    /// nameless scope.
+    pub scopes: Vec<String>,
     /// Records older than this are not used.
     pub ttl: Duration,
     /// Cache RUN layers.
@@ -171,6 +236,27 @@ pub struct CacheRequest {
     pub no_cache: NoCache,
 }
 
+/// Cache mounts of RUN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMountRequest {
+    /// Where they are kept.
+    pub keep: KeepMounts,
+    /// The most bytes that the files of one may hold; 0 is no limit. `None` limits saved ones to 2 GiB and those on
+    /// this machine not at all.
+    pub limit: Option<u64>,
+}
+
+/// Where cache mounts are kept from one build to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeepMounts {
+    /// Nowhere: they are gone after the build.
+    Off,
+    /// In the state directory, shared by the builds of this machine.
+    Local,
+    /// Saved in a place that other machines reach, and restored from there before they are used.
+    Saved(CacheLocation),
+}
+
 /// A place for cache records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheLocation {
@@ -178,6 +264,15 @@ pub enum CacheLocation {
     Repository(Reference),
     /// An OCI layout directory.
     Directory(PathBuf),
+}
+
+/// A place that layers are taken from and not written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheSource {
+    /// Records of earlier builds.
+    Records(CacheLocation),
+    /// An ordinary image, matched by its history.
+    Image(Reference),
 }
 
 /// Which stages run again whatever the cache holds.
@@ -199,6 +294,10 @@ pub struct Outputs {
     pub destinations: Vec<Reference>,
     /// Push at all; without it destinations only name the image in archives.
     pub push: bool,
+    /// Push without writing a tag; destinations have none then.
+    pub by_digest: bool,
+    /// Load the image into the engine of [`crate::Services`].
+    pub load: bool,
     /// Archives and directories to write.
     pub files: Vec<FileOutput>,
     /// File or URL that gets the digest alone.
@@ -226,6 +325,10 @@ pub struct FileOutput {
     pub names: Vec<String>,
     /// Annotations of the image's entry in the layout's index.
     pub annotations: BTreeMap<String, String>,
+    /// Give each platform a directory of its own, for files of the root filesystem; left out, where there are several.
+    pub platform_split: Option<bool>,
+    /// Remove what is there already, for a directory of files.
+    pub fresh: bool,
 }
 
 /// Kinds of results on disk.

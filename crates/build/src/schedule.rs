@@ -10,29 +10,27 @@ pub(crate) type StepKey = (StageId, usize);
 /// What happens to each step, decided before anything runs.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    /// The stages that are walked, by how many of their steps come from the cache.
-    stages: HashMap<StageId, Walk>,
+    /// The stages that are walked.
+    stages: HashSet<StageId>,
+    /// The steps whose layers come from the cache.
+    cached: HashSet<StepKey>,
     /// How many readers want the files of a stage.
     readers: HashMap<StageId, usize>,
     /// Images whose files are copied or mounted.
     pub(crate) images: HashSet<ImageKey>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Walk {
-    /// Index of the first step that runs; all layer-making steps before it come from the cache.
-    first_run: usize,
-}
-
 impl Schedule {
-    /// Decides what is needed, from the targets down.
+    /// Decides what is needed, from the targets down, where these steps come from the cache.
     ///
-    /// A step can only come from the cache if all before it in its stage do: its layer is stacked on
-    /// theirs. A stage that is only copied from is not walked when all those copies come from the cache.
-    pub(crate) fn new(plan: &Plan, hit: &dyn Fn(StepKey) -> bool, files_wanted: bool) -> Self {
-        let mut schedule = Self::default();
+    /// A stage that is only copied from is not walked when all those copies come from the cache.
+    pub(crate) fn new(plan: &Plan, cached: HashSet<StepKey>, files_wanted: bool) -> Self {
+        let mut schedule = Self {
+            cached,
+            ..Self::default()
+        };
         for target in std::iter::once(plan.target).chain(plan.also.iter().copied()) {
-            schedule.need(plan, target, hit);
+            schedule.need(plan, target);
         }
         if files_wanted {
             *schedule.readers.entry(plan.target).or_default() += 1;
@@ -40,28 +38,28 @@ impl Schedule {
         schedule
     }
 
-    fn need(&mut self, plan: &Plan, id: StageId, hit: &dyn Fn(StepKey) -> bool) {
-        if self.stages.contains_key(&id) {
+    fn need(&mut self, plan: &Plan, id: StageId) {
+        let Some(stage) = plan.stage(id).filter(|_| self.stages.insert(id)) else {
             return;
-        }
-        let Some(stage) = plan.stage(id) else { return };
-        let first_run = first_run(stage, hit);
-        self.stages.insert(id, Walk { first_run });
+        };
         if let Base::Stage(parent) = stage.base {
-            self.need(plan, parent, hit);
+            self.need(plan, parent);
             *self.readers.entry(parent).or_default() += 1;
         }
-        for step in &stage.steps[first_run..] {
+        for (index, step) in stage.steps.iter().enumerate() {
+            if self.cached.contains(&(id, index)) {
+                continue;
+            }
             for source in sources(&step.operation) {
-                self.need_source(plan, source, hit);
+                self.need_source(plan, source);
             }
         }
     }
 
-    fn need_source(&mut self, plan: &Plan, source: &Source, hit: &dyn Fn(StepKey) -> bool) {
+    fn need_source(&mut self, plan: &Plan, source: &Source) {
         match source {
             Source::Stage(id) => {
-                self.need(plan, *id, hit);
+                self.need(plan, *id);
                 *self.readers.entry(*id).or_default() += 1;
             }
             Source::Image(key) => {
@@ -73,46 +71,48 @@ impl Schedule {
 
     /// Whether anything needs this stage.
     pub(crate) fn needs(&self, stage: StageId) -> bool {
-        self.stages.contains_key(&stage)
+        self.stages.contains(&stage)
     }
 
     /// Whether this step's layer comes from the cache.
     pub(crate) fn is_cached(&self, stage: &Stage, step: usize) -> bool {
-        stage.steps[step].operation.makes_layer()
-            && self
-                .stages
-                .get(&stage.id)
-                .is_some_and(|walk| step < walk.first_run)
+        self.needs(stage.id) && self.cached.contains(&(stage.id, step))
+    }
+
+    /// The steps whose layers come from the cache and are needed.
+    pub(crate) fn used(&self) -> impl Iterator<Item = StepKey> {
+        self.cached
+            .iter()
+            .copied()
+            .filter(|(stage, _)| self.needs(*stage))
+    }
+
+    /// The steps that have to be done.
+    pub(crate) fn missing(&self, plan: &Plan) -> Vec<StepKey> {
+        let stages = plan.stages.iter().filter(|stage| self.needs(stage.id));
+        stages
+            .flat_map(|stage| {
+                let steps = stage.steps.iter().enumerate();
+                let done = steps.filter(|(_, step)| step.operation.makes_layer());
+                done.map(|(index, _)| (stage.id, index))
+            })
+            .filter(|step| !self.cached.contains(step))
+            .collect()
     }
 
     /// Whether a RUN follows this step in its stage, so that files on disk will change.
     pub(crate) fn runs_after(&self, stage: &Stage, step: usize) -> bool {
-        let Some(walk) = self.stages.get(&stage.id) else {
-            return false;
-        };
-        stage
-            .steps
-            .iter()
-            .enumerate()
-            .skip(step)
-            .any(|(index, step)| {
-                index >= walk.first_run && matches!(step.operation, Operation::Run(_))
-            })
+        let later = stage.steps.iter().enumerate().skip(step);
+        self.needs(stage.id)
+            && later
+                .filter(|(index, _)| !self.cached.contains(&(stage.id, *index)))
+                .any(|(_, step)| matches!(step.operation, Operation::Run(_)))
     }
 
     /// How many readers want the files of a stage: stages on top of it, copies and mounts.
     pub(crate) fn readers(&self, stage: StageId) -> usize {
         self.readers.get(&stage).copied().unwrap_or_default()
     }
-}
-
-fn first_run(stage: &Stage, hit: &dyn Fn(StepKey) -> bool) -> usize {
-    stage
-        .steps
-        .iter()
-        .enumerate()
-        .position(|(index, step)| step.operation.makes_layer() && !hit((stage.id, index)))
-        .unwrap_or(stage.steps.len())
 }
 
 /// The trees a step reads besides its own stage's.
@@ -129,7 +129,7 @@ pub(crate) fn sources(operation: &Operation) -> Vec<&Source> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use yadokari_dockerfile::parse;
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    fn planned(text: &str, targets: &[&str]) -> Plan {
+    pub(crate) fn planned(text: &str, targets: &[&str]) -> Plan {
         let platform = Platform::new("linux", "amd64");
         let request = Request {
             targets: targets.iter().map(|name| (*name).to_owned()).collect(),
@@ -176,13 +176,15 @@ mod tests {
         }
     }
 
-    /// A schedule where these steps, as `stage.step`, have records in the cache.
+    /// A schedule where these steps, as `stage.step`, come from the cache.
     fn schedule(plan: &Plan, hits: &[(usize, usize)]) -> Schedule {
-        Schedule::new(
-            plan,
-            &|(stage, step)| hits.contains(&(stage.0, step)),
-            false,
-        )
+        Schedule::new(plan, steps(hits), false)
+    }
+
+    fn steps(hits: &[(usize, usize)]) -> HashSet<StepKey> {
+        hits.iter()
+            .map(|(stage, step)| (StageId(*stage), *step))
+            .collect()
     }
 
     fn needed(plan: &Plan, schedule: &Schedule) -> Vec<usize> {
@@ -226,18 +228,21 @@ mod tests {
     }
 
     #[test]
-    fn records_count_up_to_the_first_step_without_one() {
-        let plan = planned("FROM scratch\nRUN a\nLABEL x=y\nRUN b\nRUN c\nRUN d", &[]);
-        let with = |hits: &[(usize, usize)]| cached(&plan, &schedule(&plan, hits), 0);
+    fn what_a_step_reads_is_needed_only_if_it_is_done() {
+        let text =
+            "FROM scratch AS a\nRUN a\nFROM scratch\nRUN b\nCOPY --link --from=a /x /\nRUN c";
+        let plan = planned(text, &[]);
+        let with = |hits: &[(usize, usize)]| needed(&plan, &schedule(&plan, hits));
         assert_eq!(
-            with(&[(0, 0), (0, 2), (0, 4)]),
-            [true, false, true, false, false]
+            with(&[(1, 1)]),
+            [1],
+            "the copy is in the cache, the command before it is not"
         );
-        assert_eq!(with(&[(0, 2), (0, 3)]), [false; 5]);
-        assert_eq!(
-            with(&[(0, 0), (0, 2), (0, 3), (0, 4)]),
-            [true, false, true, true, true]
-        );
+        assert_eq!(with(&[(1, 0)]), [0, 1]);
+        let schedule = schedule(&plan, &[(1, 1)]);
+        assert_eq!(cached(&plan, &schedule, 1), [false, true, false]);
+        assert_eq!(schedule.missing(&plan), [(StageId(1), 0), (StageId(1), 2)]);
+        assert_eq!(schedule.used().collect::<Vec<_>>(), [(StageId(1), 1)]);
     }
 
     #[test]
@@ -281,11 +286,8 @@ mod tests {
     #[test]
     fn whoever_wants_the_files_of_the_target_is_a_reader() {
         let plan = planned("FROM scratch\nRUN a", &[]);
-        assert_eq!(Schedule::new(&plan, &|_| true, true).readers(StageId(0)), 1);
-        assert_eq!(
-            Schedule::new(&plan, &|_| true, false).readers(StageId(0)),
-            0
-        );
+        let readers = |files| Schedule::new(&plan, steps(&[(0, 0)]), files).readers(StageId(0));
+        assert_eq!((readers(true), readers(false)), (1, 0));
     }
 
     #[test]

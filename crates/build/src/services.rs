@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use yadokari_context::GitTool;
+use yadokari_context::{GitTool, ObjectStores};
 use yadokari_registry::Client;
 use yadokari_sandbox::{Cancel, Runner};
 
+use crate::engine::Engine;
 use crate::events::Events;
 use crate::time::Clock;
 
@@ -15,8 +16,12 @@ use crate::time::Clock;
 pub struct Services {
     /// Talks to registries.
     pub registry: Client,
+    /// Where finished images are loaded, if that is wanted.
+    pub engine: Option<Engine>,
     /// Downloads contexts and the sources of ADD.
     pub http: reqwest::Client,
+    /// Reads contexts from object stores.
+    pub objects: ObjectStores,
     /// Checks out git repositories.
     pub git: GitTool,
     /// Runs commands.
@@ -25,7 +30,7 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Hears what happens.
     pub events: Arc<dyn Events>,
-    /// Stops the build.
+    /// Stops the build. A build that fails sets it, which ends the commands of other stages.
     pub cancel: Cancel,
     /// How many threads compress and scan.
     pub threads: usize,

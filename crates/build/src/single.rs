@@ -28,7 +28,7 @@ pub(crate) async fn single_layer(
         return Ok((base.to_vec(), target.rows.clone()));
     }
     let mut layers = base.to_vec();
-    let before = StageFiles::new(layers.clone(), work.roots.path().join("base"))
+    let before = StageFiles::of_image(layers.clone(), work.roots.path().join("base"))
         .tree(work)
         .await?;
     let (root, after) = files.root(work).await?;

@@ -6,20 +6,25 @@ use std::time::SystemTime;
 
 use futures::future::{BoxFuture, Shared};
 use tokio::sync::Mutex;
+use tracing::Instrument as _;
 use yadokari_image::History;
 use yadokari_image::media_type::Family;
-use yadokari_plan::{Base, Operation, Stage, StageId, Step};
+use yadokari_plan::{Base, Key, Operation, Stage, StageId, Step};
 use yadokari_tree::{Tree, diff};
 
 use crate::assemble::{INSTRUCTION, ImageLayer};
 use crate::error::BuildError;
 use crate::events::{Event, Outcome};
 use crate::files::StageFiles;
-use crate::layers::{Layer, Place};
+use crate::layers::Layer;
+use crate::lookup::Hit;
 use crate::pack::{self, Label, Sources};
 use crate::publish::push_early;
+use crate::record::Identity;
+use crate::rekey::{Known, Standing};
 use crate::step::{At, Made, copy, run, workdir};
 use crate::time::format;
+use crate::trace::work_span;
 use crate::work::{Work, step_id};
 
 /// A stage that is being built, or built; anybody may wait for it.
@@ -37,6 +42,8 @@ pub(crate) struct StageResult {
     pub(crate) base_layers: usize,
     /// The base image's family of media types.
     pub(crate) base_family: Option<Family>,
+    /// Where it stands in the cache.
+    pub(crate) standing: Standing,
 }
 
 /// Builds a stage on top of others.
@@ -73,6 +80,7 @@ struct Walk {
     base_rows: usize,
     base_layers: usize,
     base_family: Option<Family>,
+    standing: Standing,
 }
 
 impl Walk {
@@ -82,12 +90,14 @@ impl Walk {
         others: &HashMap<StageId, StageFuture>,
     ) -> Result<Self, BuildError> {
         let directory = work.stage_directory(stage.id);
+        let standing = Standing::start(work.keys.base(stage.id));
         let plain = |files| Self {
             files,
             rows: Vec::new(),
             base_rows: 0,
             base_layers: 0,
             base_family: None,
+            standing: standing.clone(),
         };
         Ok(match &stage.base {
             Base::Scratch => plain(StageFiles::new(Vec::new(), directory)),
@@ -97,11 +107,12 @@ impl Walk {
                 send_base(work, stage, &image.layers());
                 let rows = image.history();
                 Self {
-                    files: StageFiles::new(image.layers(), directory),
+                    files: StageFiles::of_image(image.layers(), directory),
                     base_rows: rows.len(),
                     base_layers: image.layers().len(),
                     rows,
                     base_family: Some(image.family()),
+                    standing,
                 }
             }
             Base::Stage(parent) => {
@@ -112,6 +123,7 @@ impl Walk {
                     base_rows: parent.base_rows,
                     base_layers: parent.base_layers,
                     base_family: parent.base_family,
+                    standing: parent.standing.for_child(),
                 }
             }
         })
@@ -124,6 +136,7 @@ impl Walk {
             base_rows: self.base_rows,
             base_layers: self.base_layers,
             base_family: self.base_family,
+            standing: self.standing,
         }
     }
 
@@ -131,11 +144,21 @@ impl Walk {
         let id = step_id(at.stage.id, at.index);
         let started = at.work.services.clock.now();
         at.work.tell(Event::Started(id));
-        let outcome = if at.work.schedule.is_cached(at.stage, at.index) {
-            self.cached(at)
-        } else {
-            self.work(at, step).await?
+        let known = self.standing.know(at, step).await?;
+        let outcome = match &known.hit {
+            Some(hit) => self.cached(at, step, hit, &known),
+            None => {
+                if let Some(reasons) = at.work.reasons.get(&(at.stage.id, at.index)) {
+                    at.work.tell(Event::Missed { step: id, reasons });
+                }
+                self.work(at, step, known.restated)
+                    .instrument(work_span!("step", "{}", step.title))
+                    .await?
+            }
         };
+        if step.operation.makes_layer() {
+            self.standing.pass(step, known.restated);
+        }
         self.rows.extend(step.history.as_ref().map(|row| History {
             created: None,
             created_by: row.created_by.clone(),
@@ -158,26 +181,31 @@ impl Walk {
         Ok(())
     }
 
-    fn cached(&mut self, at: At<'_>) -> Outcome {
-        let record = &at.work.hits[&(at.stage.id, at.index)];
-        let cache = at.work.cache.as_ref().expect("records come from a cache");
-        let place = match (cache.repository(), cache.directory()) {
-            (Some(repository), _) => Place::Registry(repository.with_digest(record.layer.digest)),
-            (None, directory) => {
-                Place::Directory(directory.map(std::path::Path::to_owned).unwrap_or_default())
-            }
-        };
+    fn cached(&mut self, at: At<'_>, step: &Step, hit: &Hit, known: &Known) -> Outcome {
+        let record = &hit.record;
         let listed = ImageLayer {
             descriptor: record.layer.clone(),
             diff_id: record.diff_id,
             created: Some(record.created.clone()),
             description: String::new(),
         };
-        self.files.push(Layer::existing(listed, place));
+        at.work.tell(Event::Layer {
+            step: step_id(at.stage.id, at.index),
+            size: listed.descriptor.size,
+        });
+        let layer = Layer::existing(listed, hit.place.clone());
+        self.standing.below.push(&step.operation, &layer);
+        crate::record::keep_found(at, step, &layer, known);
+        self.files.push(layer);
         Outcome::Cached
     }
 
-    async fn work(&mut self, at: At<'_>, step: &Step) -> Result<Outcome, BuildError> {
+    async fn work(
+        &mut self,
+        at: At<'_>,
+        step: &Step,
+        restated: Option<Key>,
+    ) -> Result<Outcome, BuildError> {
         let made = match &step.operation {
             Operation::Metadata => return Ok(Outcome::Metadata),
             Operation::Run(command) => run::run(at, command, &mut self.files).await?,
@@ -190,7 +218,11 @@ impl Walk {
                 workdir::workdir(at, operation, &mut self.files).await?
             }
         };
-        self.add(at, step, made).await
+        let identity = Identity {
+            below: self.standing.below.clone(),
+            restated,
+        };
+        self.add(at, step, made, identity).await
     }
 
     /// A stage that will run a command is unpacked before files are copied into it: on disk they then have
@@ -202,7 +234,13 @@ impl Walk {
         Ok(())
     }
 
-    async fn add(&mut self, at: At<'_>, step: &Step, made: Made) -> Result<Outcome, BuildError> {
+    async fn add(
+        &mut self,
+        at: At<'_>,
+        step: &Step,
+        made: Made,
+        identity: Identity,
+    ) -> Result<Outcome, BuildError> {
         let label = label(at.work, at.work.services.clock.now());
         let count = match made {
             Made::Changes {
@@ -219,7 +257,9 @@ impl Walk {
                     label,
                 )
                 .await?;
-                crate::record::keep(at, step, &layer);
+                tell_size(at, &layer);
+                self.standing.below.push(&step.operation, &layer);
+                crate::record::keep(at, step, &layer, identity);
                 let count = changes.len();
                 self.files
                     .push_changes(layer, changes, after, contents)
@@ -241,13 +281,27 @@ impl Walk {
                 };
                 let count = changes.len();
                 let layer = pack::start(at.work, changes, root, sources, label).await?;
-                crate::record::keep(at, step, &layer);
+                tell_size(at, &layer);
+                self.standing.below.push(&step.operation, &layer);
+                crate::record::keep(at, step, &layer, identity);
                 self.files.push_on_disk(layer, after, snapshot);
                 count
             }
         };
         Ok(Outcome::Ran { changes: count })
     }
+}
+
+/// Tells how big a step's layer is as soon as that is known.
+fn tell_size(at: At<'_>, layer: &Layer) {
+    let (work, layer) = (Arc::clone(at.work), layer.clone());
+    let step = step_id(at.stage.id, at.index);
+    at.work.in_background(async move {
+        if let Ok(finished) = layer.finished().await {
+            let size = finished.listed.descriptor.size;
+            work.tell(Event::Layer { step, size });
+        }
+    });
 }
 
 /// Sends the layers of a base on their way to the destinations, if they belong to what is published.

@@ -1,9 +1,11 @@
 //! One file per kind of step.
 
+pub(crate) mod caches;
 pub(crate) mod copy;
 pub(crate) mod mounts;
 pub(crate) mod remote;
 pub(crate) mod run;
+pub(crate) mod shown;
 pub(crate) mod snapshots;
 pub(crate) mod workdir;
 

@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore};
 use tokio::task::JoinHandle;
-use yadokari_cache::{LayerCache, Record};
+use tracing::Instrument as _;
+use yadokari_image::{Descriptor, DiffId, Digest, Reference, Repository};
 use yadokari_layer::{Limits, PackOptions, TarOptions};
 use yadokari_plan::{Base, ImageKey, Keys, Plan, StageId};
 use yadokari_registry::{Reader, Source};
@@ -17,17 +18,23 @@ use yadokari_rootfs::ScanOptions;
 use yadokari_store::{Blob, Layout, ReceiveError, Spool};
 use yadokari_tree::TreePath;
 
+use crate::assemble::ImageLayer;
+use crate::bases::Bases;
+use crate::cache_mounts::CacheMounts;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Events, StepId};
 use crate::files::StageFiles;
 use crate::images::SourceImage;
 use crate::inputs::LocalFiles;
-use crate::layers::{Layer, Place};
+use crate::layers::{FinishedLayer, Layer, Place};
+use crate::lookup::{Caches, Hits};
 use crate::request::BuildRequest;
 use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
+use crate::ssh::Agents;
 use crate::state::Scratch;
 use crate::step::remote::Remotes;
+use crate::trace::beside_span;
 
 /// Everything a step may need besides its own stage.
 #[derive(Debug)]
@@ -37,27 +44,39 @@ pub(crate) struct Work {
     pub(crate) plan: Plan,
     pub(crate) schedule: Schedule,
     pub(crate) keys: Keys,
-    pub(crate) hits: HashMap<StepKey, Record>,
-    pub(crate) cache: Option<LayerCache>,
+    pub(crate) hits: Hits,
+    pub(crate) cache: Option<Caches>,
+    /// Why steps are not in the cache.
+    pub(crate) reasons: HashMap<StepKey, Vec<String>>,
+    /// Layers that destinations are known to have.
+    pub(crate) placed: std::sync::Mutex<HashSet<(Repository, Digest)>>,
+    /// Layers that came from the cache, by step found while the build ran.
+    pub(crate) late: std::sync::Mutex<HashSet<Digest>>,
     pub(crate) context: Arc<LocalFiles>,
     pub(crate) named: BTreeMap<String, Arc<LocalFiles>>,
+    /// ssh agents that commands may be given.
+    pub(crate) agents: Agents,
     pub(crate) images: BTreeMap<ImageKey, SourceImage>,
     /// Files of images that are copied or mounted from.
     pub(crate) image_files: HashMap<ImageKey, Arc<Mutex<StageFiles>>>,
     pub(crate) remotes: Remotes,
     pub(crate) spool: Spool,
+    /// Unpacked base images, shared with other builds.
+    pub(crate) bases: Bases,
     pub(crate) roots: Arc<TempDir>,
     /// The directory that holds the roots, which lives as long as they do.
     pub(crate) _scratch: Arc<Scratch>,
     pub(crate) ground: Arc<RwLock<()>>,
     /// Numbers transfers in events.
     pub(crate) transfers: AtomicU64,
-    /// Locks of cache mounts that are not shared, by id.
-    pub(crate) cache_locks: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// The cache mounts of the whole build.
+    pub(crate) cache_mounts: Arc<CacheMounts>,
     /// Work nobody waits for until the image is there: cache records.
     pub(crate) background: std::sync::Mutex<Vec<JoinHandle<()>>>,
     /// Bounds how many layers are pushed at the same time while the build goes on.
     pub(crate) uploads: Semaphore,
+    /// The span of the whole build.
+    pub(crate) span: tracing::Span,
     /// Notices that were given.
     pub(crate) told: std::sync::Mutex<HashSet<String>>,
 }
@@ -76,6 +95,14 @@ impl Work {
             exclude: ignored
                 .map(|path| TreePath::parse(path.as_os_str().as_encoded_bytes()))
                 .collect(),
+            ..ScanOptions::default()
+        }
+    }
+
+    /// How files that nobody but the build touches are scanned: all of them.
+    pub(crate) fn whole_scan_options(&self) -> ScanOptions {
+        ScanOptions {
+            threads: self.services.threads,
             ..ScanOptions::default()
         }
     }
@@ -103,29 +130,115 @@ impl Work {
 
     /// A layer's bytes on this machine, downloaded if they are elsewhere.
     pub(crate) async fn blob(&self, layer: &Layer) -> Result<Blob, BuildError> {
-        let layer = layer.finished().await?;
+        let finished = layer.finished().await?;
+        let blob = self.fetched(&finished).await;
+        blob.map_err(|error| self.at_fault(&finished.listed, error))
+    }
+
+    /// An error that has to do with a layer: one that came from the cache can be done without.
+    pub(crate) fn at_fault(&self, layer: &ImageLayer, error: BuildError) -> BuildError {
+        let digest = layer.descriptor.digest;
+        if !self.is_from_cache(digest) || matches!(error.kind(), BuildErrorKind::Cancelled) {
+            return error;
+        }
+        BuildErrorKind::CachedLayer {
+            layer: digest,
+            reason: crate::record::chain(&error),
+        }
+        .into()
+    }
+
+    /// Compares what a layer unpacked to with what its image or record says.
+    pub(crate) fn check_unpacked(
+        &self,
+        layer: &ImageLayer,
+        found: DiffId,
+    ) -> Result<(), BuildError> {
+        if found == layer.diff_id {
+            return Ok(());
+        }
+        let other = BuildErrorKind::OtherLayer {
+            layer: layer.descriptor.digest,
+            expected: layer.diff_id,
+            found,
+        };
+        Err(self.at_fault(layer, other.into()))
+    }
+
+    fn is_from_cache(&self, layer: Digest) -> bool {
+        let late = self
+            .late
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        late.contains(&layer)
+            || self
+                .hits
+                .values()
+                .any(|hit| hit.record.layer.digest == layer)
+    }
+
+    /// Whether a destination is known to have a layer.
+    pub(crate) fn is_placed(&self, repository: &Repository, layer: Digest) -> bool {
+        let placed = self
+            .placed
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        placed.contains(&(repository.clone(), layer))
+    }
+
+    /// Remembers that a destination has a layer.
+    pub(crate) fn place(&self, repository: &Repository, layer: Digest) {
+        self.placed
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .insert((repository.clone(), layer));
+    }
+
+    async fn fetched(&self, layer: &FinishedLayer) -> Result<Blob, BuildError> {
         let descriptor = &layer.listed.descriptor;
         match &layer.place {
             Place::Spool(blob) => Ok(blob.clone()),
             Place::Directory(path) => Ok(Layout::open(path)?.blob(descriptor)?),
-            Place::Registry(reference) => {
-                let open = || async {
-                    let label = format!("pulling {} {}", reference.familiar(), short(descriptor));
-                    let transfer = Transfer::start(self, label, descriptor.size);
-                    let reader = self
-                        .services
-                        .registry
-                        .blob(reference.name(), descriptor)
-                        .await?;
-                    Ok::<_, yadokari_registry::RegistryError>(transfer.watch(reader))
-                };
-                match self.spool.receive_with(descriptor, open).await {
-                    Ok(blob) => Ok(blob),
-                    Err(ReceiveError::Open(error)) => Err(error.into()),
-                    Err(ReceiveError::Store(error)) => Err(error.into()),
-                    Err(other) => Err(BuildErrorKind::Refused(other.to_string()).into()),
-                }
-            }
+            Place::Registry(reference) => self.download(reference, descriptor).await,
+        }
+    }
+
+    /// Downloads a layer, from its start again if a copy turns out to have wrong bytes.
+    async fn download(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Blob, BuildError> {
+        if let Some(blob) = crate::warmed::take(self, descriptor).await {
+            return Ok(blob);
+        }
+        let registry = &self.services.registry;
+        let mut attempt = 1;
+        loop {
+            let open = || async {
+                let label = format!("pulling {} {}", reference.familiar(), short(descriptor));
+                let transfer = Transfer::start(self, label, descriptor.size);
+                let reader = registry.blob(reference.name(), descriptor).await?;
+                Ok::<_, yadokari_registry::RegistryError>(transfer.watch(reader))
+            };
+            let error = match self.spool.receive_with(descriptor, open).await {
+                Ok(blob) => return Ok(blob),
+                Err(error) => error,
+            };
+            let wait = match &error {
+                ReceiveError::Open(error) => registry.wait_for_another_copy(attempt, error),
+                error => registry.wait_for_another_copy(attempt, error),
+            };
+            let Some(wait) = wait else {
+                return Err(match error {
+                    ReceiveError::Open(error) => error.into(),
+                    ReceiveError::Store(error) => error.into(),
+                    other => BuildErrorKind::Refused(other.to_string()).into(),
+                });
+            };
+            tracing::warn!(%error, attempt, ?wait, "downloading again");
+            tokio::time::sleep(wait).await;
+            attempt += 1;
         }
     }
 
@@ -166,7 +279,7 @@ impl Work {
 
     /// Starts work that the build only waits for at its end.
     pub(crate) fn in_background(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let handle = tokio::spawn(task);
+        let handle = tokio::spawn(task.instrument(self.span.clone()));
         self.background
             .lock()
             .expect("nothing panics while it holds this lock")
@@ -234,6 +347,8 @@ pub(crate) fn short(descriptor: &yadokari_image::Descriptor) -> String {
 pub(crate) struct Transfer {
     events: Arc<dyn Events>,
     id: u64,
+    /// Ends with the transfer.
+    _span: tracing::Span,
 }
 
 impl Transfer {
@@ -247,6 +362,7 @@ impl Transfer {
         Self {
             events: Arc::clone(&work.services.events),
             id,
+            _span: beside_span!(work, "transfer", "{label}"),
         }
     }
 

@@ -1,9 +1,12 @@
 //! Why a cache could not be used.
 
+use std::io;
+use std::path::PathBuf;
+
 use yadokari_image::DocumentError;
 use yadokari_plan::Key;
 use yadokari_registry::RegistryError;
-use yadokari_store::{ExportError, InvalidImage, LayoutError};
+use yadokari_store::{ExportError, InvalidImage, LayoutError, StoreError};
 
 /// A cache that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +21,9 @@ pub enum CacheError {
     /// The directory cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A blob cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The parts of a record do not agree.
     #[error(transparent)]
     Invalid(#[from] InvalidImage),
@@ -37,4 +43,30 @@ pub enum CacheError {
         /// What is missing or wrong.
         reason: &'static str,
     },
+    /// What should say what the last build was made from does not.
+    #[error("what the cache holds of the last build cannot be read: {reason}")]
+    NoTrail {
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A file of the cache cannot be read or removed.
+    #[error("cannot {action} {}", path.display())]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    pub(crate) fn disk(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Disk {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
 }

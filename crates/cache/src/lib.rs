@@ -7,22 +7,34 @@
 //!
 //! A cache that cannot be read or written never fails a build: callers turn a [`CacheError`] into a
 //! warning and a miss.
+//!
+//! Beside records a cache holds [`Trail`]s: what the keys of the last build of a target were made from, so that
+//! the next one can say why it misses. [`LayerCache::entries`], [`LayerCache::remove`] and [`LayerCache::verify`]
+//! are for whoever keeps the house.
 
 mod directory;
 mod error;
+mod inventory;
+pub mod mounts;
 mod record;
 mod repository;
+mod scope;
+mod trail;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use futures::future::join_all;
 use yadokari_image::Repository;
 use yadokari_plan::Key;
 use yadokari_registry::Client;
 use yadokari_store::Blob;
 
 pub use error::CacheError;
+pub use inventory::{Entry, EntryKind, Finding, Limits, doomed};
 pub use record::Record;
+pub use scope::Scopes;
+pub use trail::{Fact, FileFact, Trail, TrailStage, TrailStep, changed, why};
 
 use crate::directory::Directory;
 use crate::repository::RegistryCache;
@@ -40,11 +52,12 @@ pub enum Location {
 #[derive(Debug, Clone)]
 pub struct LayerCache {
     place: Place,
+    scopes: Scopes,
     lifetime: Duration,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+pub(crate) enum Place {
     Registry(RegistryCache),
     Directory(Directory),
 }
@@ -58,22 +71,47 @@ impl LayerCache {
             }
             Location::Directory(path) => Place::Directory(Directory::new(path)),
         };
-        Self { place, lifetime }
+        Self {
+            place,
+            scopes: Scopes::default(),
+            lifetime,
+        }
     }
 
-    /// Finds the record of a key.
+    /// The same cache, seen from these scopes.
+    #[must_use]
+    pub fn scoped(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Finds the record of a key. All scopes are asked at once; the first that has one counts.
     ///
     /// `None` means that there is none, or that it is older than the cache's lifetime, counted to `now`.
     ///
     /// # Errors
     ///
-    /// [`CacheError`] if the place cannot be asked, or what it holds under the key is no record.
+    /// [`CacheError`] if the place cannot be asked, or what it holds under the key is no record, and no scope has
+    /// one.
     pub async fn lookup(&self, key: Key, now: SystemTime) -> Result<Option<Record>, CacheError> {
-        let found = match &self.place {
-            Place::Registry(registry) => registry.lookup(key).await?,
-            Place::Directory(directory) => directory.lookup(key)?,
-        };
-        Ok(found.filter(|record| record.is_younger(self.lifetime, now)))
+        let scopes = self.scopes.all();
+        let answers = join_all(scopes.iter().map(|scope| async {
+            match &self.place {
+                Place::Registry(registry) => registry.lookup(*scope, key).await,
+                Place::Directory(directory) => directory.lookup(*scope, key),
+            }
+        }));
+        let mut failed = None;
+        for answer in answers.await {
+            match answer {
+                Ok(Some(record)) if record.is_younger(self.lifetime, now) => {
+                    return Ok(Some(record));
+                }
+                Ok(_) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(None), Err)
     }
 
     /// Keeps a layer under a key. A record that is there already is replaced.
@@ -92,9 +130,87 @@ impl LayerCache {
         blob: &Blob,
         elsewhere: Option<&Repository>,
     ) -> Result<(), CacheError> {
+        let scope = self.scopes.own();
         match &self.place {
-            Place::Registry(registry) => registry.save(key, record, blob, elsewhere).await,
-            Place::Directory(directory) => directory.save(key, record, blob),
+            Place::Registry(registry) => registry.save(scope, key, record, blob, elsewhere).await,
+            Place::Directory(directory) => directory.save(scope, key, record, blob),
+        }
+    }
+
+    /// Keeps a layer under a key without moving its bytes; says whether that was possible.
+    ///
+    /// The layer has to be in this cache already, or in `elsewhere`, a repository of the same registry.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the place refuses the record.
+    pub async fn adopt(
+        &self,
+        key: Key,
+        record: &Record,
+        elsewhere: Option<&Repository>,
+    ) -> Result<bool, CacheError> {
+        let scope = self.scopes.own();
+        match &self.place {
+            Place::Registry(registry) => registry.adopt(scope, key, record, elsewhere).await,
+            Place::Directory(directory) => directory.adopt(scope, key, record),
+        }
+    }
+
+    /// Whether the layer of a record is still there, as large as the record says. No byte of it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the place cannot be asked.
+    pub async fn holds(&self, record: &Record) -> Result<bool, CacheError> {
+        match &self.place {
+            Place::Registry(registry) => registry.holds(record).await,
+            Place::Directory(directory) => Ok(directory.holds(record)),
+        }
+    }
+
+    /// Removes the bytes of a layer that are not what they should be, so that the next to keep it writes them anew.
+    ///
+    /// A registry checks what it is given, and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the file cannot be removed.
+    pub fn discard(&self, layer: yadokari_image::Digest) -> Result<(), CacheError> {
+        match &self.place {
+            Place::Registry(_) => Ok(()),
+            Place::Directory(directory) => directory.remove_blob(layer),
+        }
+    }
+
+    /// What the last build that goes by this name was made from, if one is known.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the place cannot be asked, or what it holds is no trail.
+    pub async fn trail(&self, name: &str) -> Result<Option<Trail>, CacheError> {
+        for scope in self.scopes.all() {
+            let found = match &self.place {
+                Place::Registry(registry) => registry.trail(scope, name).await?,
+                Place::Directory(directory) => directory.trail(scope, name)?,
+            };
+            if let Some(config) = found {
+                return trail::read(&config).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps what a build was made from, in place of what was known of the last one of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the place refuses.
+    pub async fn save_trail(&self, name: &str, trail: &Trail) -> Result<(), CacheError> {
+        let scope = self.scopes.own();
+        match &self.place {
+            Place::Registry(registry) => registry.save_trail(scope, name, trail).await,
+            Place::Directory(directory) => directory.save_trail(scope, name, trail),
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use yadokari_image::media_type::Family;
-use yadokari_image::{Descriptor, DiffId, History, ImageConfig, Manifest, Platform, RootFs, json};
+use yadokari_image::{
+    Descriptor, DiffId, Digest, History, ImageConfig, Manifest, Platform, RootFs, json,
+};
 use yadokari_plan::Key;
 
 use crate::CacheError;
@@ -22,16 +24,26 @@ pub struct Record {
     pub instruction: String,
     /// The platform it was made for.
     pub platform: Platform,
+    /// What the layer was made on, where the key does not say it all: a digest over the layers below it that commands
+    /// made. Two jobs that run one command may get two results, and a layer made on one does not fit the other.
+    /// `None` for a layer that fits everywhere.
+    pub parent: Option<Digest>,
+    /// The key of the same result by the content of what it was made from, where that is another one: what follows
+    /// is found under keys that build on it.
+    pub restated: Option<Key>,
 }
 
 /// The version of the format; a record of another version is a miss.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 const VERSION: &str = "dev.yadokari.cache.version";
 const KEY: &str = "dev.yadokari.cache.key";
 const DIFF_ID: &str = "dev.yadokari.cache.diff-id";
 const INSTRUCTION: &str = "dev.yadokari.cache.instruction";
 const PLATFORM: &str = "dev.yadokari.cache.platform";
+const PARENT: &str = "dev.yadokari.cache.parent";
+const RESTATED: &str = "dev.yadokari.cache.restated";
+const SCOPE: &str = "dev.yadokari.cache.scope";
 const CREATED: &str = "org.opencontainers.image.created";
 
 /// A record as the documents that a registry keeps.
@@ -55,7 +67,7 @@ impl Record {
     }
 
     /// Encodes the record as an image.
-    pub(crate) fn documents(&self, key: Key) -> Documents {
+    pub(crate) fn documents(&self, scope: Option<&str>, key: Key) -> Documents {
         let config = ImageConfig {
             os: self.platform.os.clone(),
             architecture: self.platform.architecture.clone(),
@@ -79,7 +91,7 @@ impl Record {
             config_descriptor.clone(),
             vec![self.layer.clone()],
         );
-        manifest.annotations = Some(self.annotations(key));
+        manifest.annotations = Some(self.annotations(scope, key));
         Documents {
             manifest: json::indented(&manifest),
             config,
@@ -88,54 +100,87 @@ impl Record {
         }
     }
 
-    fn annotations(&self, key: Key) -> BTreeMap<String, String> {
-        BTreeMap::from([
+    fn annotations(&self, scope: Option<&str>, key: Key) -> BTreeMap<String, String> {
+        let mut annotations = BTreeMap::from([
             (VERSION.to_owned(), FORMAT.to_owned()),
             (KEY.to_owned(), key.to_string()),
             (DIFF_ID.to_owned(), self.diff_id.to_string()),
             (INSTRUCTION.to_owned(), self.instruction.clone()),
             (PLATFORM.to_owned(), self.platform.to_string()),
             (CREATED.to_owned(), self.created.clone()),
-        ])
+        ]);
+        let optional = [
+            (PARENT, self.parent.map(|parent| parent.to_string())),
+            (RESTATED, self.restated.map(|key| key.to_string())),
+            (SCOPE, scope.map(str::to_owned)),
+        ];
+        annotations.extend(
+            optional
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
+        annotations
     }
 
-    /// Reads a record from its manifest.
+    /// Reads a record from its manifest; `None` if it is of another version.
     ///
-    /// The key is checked too: a tag that somebody moved must not hand out another step's layer.
-    pub(crate) fn read(key: Key, manifest: &[u8]) -> Result<Option<Self>, CacheError> {
+    /// Key and scope are checked too: a tag that somebody moved must not hand out another step's layer.
+    pub(crate) fn read(
+        scope: Option<&str>,
+        key: Key,
+        manifest: &[u8],
+    ) -> Result<Option<Self>, CacheError> {
         let manifest =
             Manifest::parse(manifest).map_err(|source| CacheError::Document { key, source })?;
-        let annotations = manifest.annotations.clone().unwrap_or_default();
         let wrong = |reason| CacheError::NoRecord { key, reason };
+        let annotations = manifest.annotations.clone().unwrap_or_default();
         if annotations.get(VERSION).map(String::as_str) != Some(FORMAT) {
             return Ok(None);
         }
         if annotations.get(KEY) != Some(&key.to_string()) {
             return Err(wrong("it belongs to another key"));
         }
-        let platform = annotations
-            .get(PLATFORM)
-            .and_then(|text| Platform::parse(text).ok());
-        let diff_id = annotations.get(DIFF_ID).and_then(|text| text.parse().ok());
+        if annotations.get(SCOPE).map(String::as_str) != scope {
+            return Err(wrong("it belongs to another scope"));
+        }
         let [layer] = manifest.layers() else {
             return Err(wrong("it has not exactly one layer"));
         };
-        Ok(Some(Self {
-            layer: layer.clone(),
-            diff_id: diff_id.ok_or_else(|| wrong("it names no diff id"))?,
-            created: annotations
-                .get(CREATED)
-                .cloned()
-                .ok_or_else(|| wrong("it has no time"))?,
-            instruction: annotations.get(INSTRUCTION).cloned().unwrap_or_default(),
-            platform: platform.ok_or_else(|| wrong("it names no platform"))?,
-        }))
+        Self::of(layer, &annotations).map(Some).map_err(wrong)
     }
+
+    /// Reads what the annotations say of the layer, or what is wrong with them.
+    fn of(
+        layer: &Descriptor,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Self, &'static str> {
+        let text = |name| annotations.get(name).map(String::as_str);
+        let platform = text(PLATFORM).and_then(|text| Platform::parse(text).ok());
+        let diff_id = text(DIFF_ID).and_then(|text| text.parse().ok());
+        let parent = text(PARENT).map(str::parse).transpose();
+        Ok(Self {
+            layer: layer.clone(),
+            diff_id: diff_id.ok_or("it names no diff id")?,
+            created: text(CREATED).ok_or("it has no time")?.to_owned(),
+            instruction: text(INSTRUCTION).unwrap_or_default().to_owned(),
+            platform: platform.ok_or("it names no platform")?,
+            parent: parent.map_err(|_| "its parent is no digest")?,
+            restated: text(RESTATED).and_then(Key::from_hex),
+        })
+    }
+}
+
+/// What a manifest claims to be the record of, for lists: the key, the scope, and the record.
+pub(crate) fn claimed(manifest: &Manifest) -> Option<(Key, Option<String>, Record)> {
+    let annotations = manifest.annotations.as_ref()?;
+    let key = Key::from_hex(annotations.get(KEY)?)?;
+    let record = Record::of(manifest.layers().first()?, annotations).ok()?;
+    Some((key, annotations.get(SCOPE).cloned(), record))
 }
 
 #[cfg(test)]
 mod tests {
-    use yadokari_image::{Digest, media_type};
+    use yadokari_image::media_type;
 
     use super::*;
 
@@ -146,6 +191,8 @@ mod tests {
             created: "2020-01-02T03:04:05Z".to_owned(),
             instruction: "RUN make".to_owned(),
             platform: Platform::new("linux", "amd64"),
+            parent: Some(Digest::of(b"below")),
+            restated: Some(key('c')),
         }
     }
 
@@ -155,15 +202,43 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_encoding() {
-        let documents = record().documents(key('a'));
-        let read = Record::read(key('a'), &documents.manifest).unwrap();
-        assert_eq!(read, Some(record()));
+        let loose = Record {
+            parent: None,
+            restated: None,
+            ..record()
+        };
+        for (record, scope) in [(record(), None), (loose, Some("main"))] {
+            let documents = record.documents(scope, key('a'));
+            let read = Record::read(scope, key('a'), &documents.manifest).unwrap();
+            assert_eq!(read, Some(record));
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_scope_is_refused() {
+        let documents = record().documents(Some("feature"), key('a'));
+        for scope in [None, Some("main")] {
+            let error = Record::read(scope, key('a'), &documents.manifest).unwrap_err();
+            assert!(error.to_string().contains("another scope"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_none() {
+        let documents = record().documents(None, key('a'));
+        let text = String::from_utf8(documents.manifest).unwrap();
+        let older = text.replace("cache.version\": \"2\"", "cache.version\": \"1\"");
+        assert_ne!(text, older);
+        assert_eq!(
+            Record::read(None, key('a'), older.as_bytes()).unwrap(),
+            None
+        );
     }
 
     #[test]
     fn a_record_under_another_key_is_refused() {
-        let documents = record().documents(key('a'));
-        let error = Record::read(key('b'), &documents.manifest).unwrap_err();
+        let documents = record().documents(None, key('a'));
+        let error = Record::read(None, key('b'), &documents.manifest).unwrap_err();
         assert!(matches!(
             error,
             CacheError::NoRecord {

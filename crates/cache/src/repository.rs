@@ -1,17 +1,20 @@
 //! Records as tags of a repository.
 
 use bytes::Bytes;
-use yadokari_image::Repository;
+use yadokari_image::{Descriptor, Digest, Manifest, Reference, Repository};
 use yadokari_plan::Key;
 use yadokari_registry::{Accept, Client, Mount};
 use yadokari_store::Blob;
 
-use crate::{CacheError, Record};
+use crate::record::Documents;
+use crate::scope::{record_tag, trail_tag};
+use crate::trail::{self, CONFIG_LIMIT};
+use crate::{CacheError, Record, Trail};
 
 /// A cache in a registry.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistryCache {
-    client: Client,
+    pub(crate) client: Client,
     repository: Repository,
 }
 
@@ -24,37 +27,167 @@ impl RegistryCache {
         &self.repository
     }
 
-    pub(crate) async fn lookup(&self, key: Key) -> Result<Option<Record>, CacheError> {
-        let reference = self.reference(key);
-        match self.client.manifest(&reference, Accept::Manifest).await {
-            Ok(manifest) => Record::read(key, &manifest.bytes),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
+    pub(crate) async fn lookup(
+        &self,
+        scope: Option<&str>,
+        key: Key,
+    ) -> Result<Option<Record>, CacheError> {
+        match self.manifest(&record_tag(scope, key)).await? {
+            Some(manifest) => Record::read(scope, key, &manifest),
+            None => Ok(None),
         }
     }
 
     pub(crate) async fn save(
         &self,
+        scope: Option<&str>,
         key: Key,
         record: &Record,
         blob: &Blob,
         elsewhere: Option<&Repository>,
     ) -> Result<(), CacheError> {
         self.push_layer(blob, elsewhere).await?;
-        let documents = record.documents(key);
-        let config = &documents.config_descriptor;
-        let bytes = Bytes::from(documents.config);
-        self.client
-            .push_blob(&self.repository, config.digest, config.size, &bytes)
+        let documents = record.documents(scope, key);
+        self.put(&record_tag(scope, key), documents).await
+    }
+
+    pub(crate) async fn adopt(
+        &self,
+        scope: Option<&str>,
+        key: Key,
+        record: &Record,
+        elsewhere: Option<&Repository>,
+    ) -> Result<bool, CacheError> {
+        if !self.mounted(&record.layer, elsewhere).await? {
+            return Ok(false);
+        }
+        let documents = record.documents(scope, key);
+        self.put(&record_tag(scope, key), documents).await?;
+        Ok(true)
+    }
+
+    pub(crate) async fn holds(&self, record: &Record) -> Result<bool, CacheError> {
+        let layer = &record.layer;
+        let size = self
+            .client
+            .blob_size(&self.repository, layer.digest)
+            .await?;
+        Ok(size == Some(layer.size))
+    }
+
+    /// The configuration that carries a trail.
+    pub(crate) async fn trail(
+        &self,
+        scope: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, CacheError> {
+        let tag = trail_tag(scope, name);
+        let Some(manifest) = self.manifest(&tag).await? else {
+            return Ok(None);
+        };
+        let manifest = Manifest::parse(&manifest).map_err(|error| CacheError::NoTrail {
+            reason: error.to_string(),
+        })?;
+        let config = self
+            .client
+            .small_blob(&self.reference(&tag), &manifest.config, CONFIG_LIMIT)
+            .await?;
+        Ok(Some(config.to_vec()))
+    }
+
+    pub(crate) async fn save_trail(
+        &self,
+        scope: Option<&str>,
+        name: &str,
+        trail: &Trail,
+    ) -> Result<(), CacheError> {
+        let image = trail::image(trail);
+        let layer = Bytes::from(image.layer);
+        self.push_small(&image.layer_descriptor, &layer).await?;
+        self.put(&trail_tag(scope, name), image.documents).await
+    }
+
+    /// The manifest under a tag; `None` if there is none.
+    pub(crate) async fn manifest(&self, tag: &str) -> Result<Option<Bytes>, CacheError> {
+        let found = self
+            .client
+            .manifest(&self.reference(tag), Accept::Manifest)
+            .await;
+        match found {
+            Ok(manifest) => Ok(Some(manifest.bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All tags; none if the repository is not there.
+    pub(crate) async fn tags(&self) -> Result<Vec<String>, CacheError> {
+        match self.client.tags(&self.repository).await {
+            Ok(tags) => Ok(tags),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn delete(&self, digest: Digest) -> Result<(), CacheError> {
+        match self
+            .client
+            .delete(&self.repository.with_digest(digest))
+            .await
+        {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn put(&self, tag: &str, documents: Documents) -> Result<(), CacheError> {
+        let config = Bytes::from(documents.config);
+        self.push_small(&documents.config_descriptor, &config)
             .await?;
         self.client
             .put_manifest(
-                &self.reference(key),
+                &self.reference(tag),
                 documents.manifest,
                 documents.media_type,
             )
             .await?;
         Ok(())
+    }
+
+    async fn push_small(&self, descriptor: &Descriptor, bytes: &Bytes) -> Result<(), CacheError> {
+        let (digest, size) = (descriptor.digest, descriptor.size);
+        self.client
+            .push_blob(&self.repository, digest, size, bytes)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the layer is there, mounted if it was not.
+    async fn mounted(
+        &self,
+        layer: &Descriptor,
+        elsewhere: Option<&Repository>,
+    ) -> Result<bool, CacheError> {
+        let near = elsewhere.filter(|from| {
+            from.registry() == self.repository.registry() && **from != self.repository
+        });
+        let Some(from) = near else {
+            return Ok(self
+                .client
+                .blob_exists(&self.repository, layer.digest)
+                .await?);
+        };
+        match self
+            .client
+            .mount_blob(&self.repository, layer.digest, from)
+            .await?
+        {
+            Mount::Mounted => Ok(true),
+            Mount::Declined(session) => {
+                self.client.cancel_upload(session).await;
+                Ok(false)
+            }
+        }
     }
 
     async fn push_layer(
@@ -90,9 +223,9 @@ impl RegistryCache {
         Ok(())
     }
 
-    fn reference(&self, key: Key) -> yadokari_image::Reference {
+    fn reference(&self, tag: &str) -> Reference {
         self.repository
-            .with_tag(&key.to_string())
-            .expect("64 hexadecimal digits are a tag")
+            .with_tag(tag)
+            .expect("tags of this cache are made of letters that a tag may have")
     }
 }

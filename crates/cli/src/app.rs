@@ -6,16 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::DumpableBehavior;
-use yadokari_sandbox::{IdMap, UserNamespace};
+use tokio::runtime::Runtime;
+use tracing::Instrument as _;
+use yadokari_sandbox::{IdMap, UserNamespace, UserNamespaceError};
 
 use crate::command::{self, login};
-use crate::console::Console;
+use crate::console::{Console, Screen};
 use crate::convert::{self, Action, ConsoleSettings, Job, UsageError};
 use crate::environment::Environment;
 use crate::flags::commands::Build;
-use crate::flags::{Command, Invocation, Style};
+use crate::flags::gitlab::GitlabCommand;
+use crate::flags::images::Index;
+use crate::flags::{Command, Invocation, Login, Style};
+use crate::images::Task;
 use crate::report::{Failure, UNUSABLE};
 use crate::services::SystemClock;
+use crate::trace::{Listener, Trace};
 use crate::{flags, logging};
 
 /// Runs the program. Starts threads only after everything that needs a process with one thread is done.
@@ -44,16 +50,30 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
     let stdout = &mut std::io::stdout();
     match command {
         Command::Build(build) => run_job(&job(&build, style, environment)?, environment),
-        Command::Plan(build) => run_job(
+        Command::Bake(bake) => run_bake(&bake, environment),
+        Command::Plan(plan) => run_job(
             &Job {
-                action: Action::Plan,
-                ..job(&build, style, environment)?
+                action: if plan.explain {
+                    Action::Explain
+                } else {
+                    Action::Plan
+                },
+                ..job(&plan.build, style, environment)?
             },
             environment,
         ),
+        Command::Cache(cache) => {
+            // What builds left may belong to other ids of this user. Where they cannot be had,
+            // removing such files says so.
+            drop(become_root());
+            let done = command::cache::run(&cache, environment, stdout);
+            runtime()?.block_on(done)
+        }
         Command::Lint(lint) => {
             let job = Job {
                 action: Action::Check,
+                // They are about where an image goes, and there will be none.
+                notices: Vec::new(),
                 ..job(&lint.build, style, environment)?
             };
             if lint.json {
@@ -62,16 +82,48 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
                 run_job(&job, environment)
             }
         }
+        Command::Push(push) => run_task(&Task::Push(push), environment),
+        Command::Copy(copy) => run_task(&Task::Copy(copy), environment),
+        Command::Index(index) => match *index {
+            Index::Create(create) => run_task(&Task::Index(Box::new(create)), environment),
+        },
+        Command::Inspect(inspect) => run_task(&Task::Inspect(inspect), environment),
+        Command::Warm(warm) => run_task(&Task::Warm(warm), environment),
         Command::Login(login) => {
-            let text = login::run(&login, environment, read_password)?;
-            finish(stdout, &text)
+            let login = Login {
+                // Kaniko's users log in where nothing can be reached, too.
+                store_only: login.store_only || style == Style::Kaniko,
+                ..*login
+            };
+            let done = login::run(&login, environment, read_password);
+            finish(stdout, &runtime()?.block_on(done)?)
         }
-        Command::Logout(logout) => finish(stdout, &login::logout(&logout, environment)?),
+        Command::Logout(logout) => {
+            let done = login::logout(&logout, environment);
+            finish(stdout, &runtime()?.block_on(done)?)
+        }
         Command::Doctor(doctor) => {
-            let remark = become_root()?;
-            command::doctor::run(&doctor, environment, remark.as_deref(), stdout)
+            let standing = become_root();
+            let done = command::doctor::run(&doctor, environment, &standing, stdout);
+            runtime()?.block_on(done)
         }
+        Command::Gitlab(gitlab) => match gitlab.command {
+            GitlabCommand::Tags(tags) => command::gitlab::tags(&tags, environment, stdout),
+        },
+        Command::Completions(completions) => command::completions::run(completions.shell, stdout),
         Command::Version => finish(stdout, &format!("yadokari {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+/// Moves images, until it is done or a signal comes.
+fn run_task(task: &Task, environment: &Environment) -> Result<u8, Failure> {
+    let console = console(task.console(environment)?, Vec::new());
+    let done = runtime()?.block_on(task.until_signal(environment, &console));
+    console.close();
+    match done {
+        Ok(text) => finish(&mut std::io::stdout(), &text),
+        Err(failure) if console.error(failure.to_json()) => Ok(failure.code),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -80,52 +132,91 @@ fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job, Fa
 }
 
 fn run_job(job: &Job, environment: &Environment) -> Result<u8, Failure> {
-    let remark = if job.action == Action::Build {
+    let standing = if job.action == Action::Build {
         hide(environment)?;
-        become_root()?
+        Some(become_root())
     } else {
         None
     };
-    let console = console(job.console);
+    let runtime = runtime()?;
+    let trace = Trace::open(job, environment, runtime.handle())?;
+    let console = console(job.console, trace.listeners());
+    let remark = standing.as_ref().and_then(remark);
     remark.iter().for_each(|remark| console.notice(remark));
+    let one_owner = matches!(standing, Some(Ok(IdMap::Single { .. })));
     let stdout = &mut std::io::stdout();
-    let done = block_on(command::build::run(job, environment, &console, stdout))?;
-    match done.map_err(|failure| hinted(failure, remark.is_some())) {
+    let work = command::build::run(job, environment, &console, stdout);
+    let done = runtime.block_on(work.instrument(trace.root(environment)));
+    trace.finish(&console);
+    console.close();
+    runtime.shutdown_timeout(PATIENCE);
+    match done.map_err(|failure| hinted(failure, one_owner)) {
         Ok(()) => Ok(0),
         Err(failure) if console.error(failure.to_json()) => Ok(failure.code),
         Err(failure) => Err(failure),
     }
 }
 
+fn run_bake(flags: &flags::Bake, environment: &Environment) -> Result<u8, Failure> {
+    let plan = command::bake::plan(flags, environment)?;
+    let stdout = &mut std::io::stdout();
+    if flags.print {
+        return finish(stdout, &plan.print(flags));
+    }
+    let jobs = command::bake::Jobs::new(&plan, flags, environment)?;
+    let Some(settings) = jobs.console() else {
+        return Err(Failure::told(
+            "no target is described, so there is nothing to build",
+        ));
+    };
+    hide(environment)?;
+    let standing = become_root();
+    let runtime = runtime()?;
+    let console = console(settings, Vec::new());
+    remark(&standing)
+        .iter()
+        .for_each(|remark| console.notice(remark));
+    let work = command::bake::run(&jobs, flags, environment, &console, stdout);
+    let done = runtime.block_on(work);
+    console.close();
+    runtime.shutdown_timeout(PATIENCE);
+    done
+}
+
 /// A step that fails where all files have one owner may well have wanted a second one.
 fn hinted(failure: Failure, one_owner: bool) -> Failure {
-    if !one_owner || failure.hint.is_some() || failure.excerpt.is_none() {
+    if !one_owner || failure.excerpt.is_none() {
         return failure;
     }
-    failure.with_hint(
-        "this user has a single id, so nothing can get a second owner: install the package `uidmap`, \
-         and add a line for this user to /etc/subuid and /etc/subgid",
-    )
+    let owners = "this user has a single id, so nothing can get a second owner: install the package `uidmap`, \
+         and add a line for this user to /etc/subuid and /etc/subgid";
+    let hint = match &failure.hint {
+        Some(hint) => format!("{hint}\n{owners}"),
+        None => owners.to_owned(),
+    };
+    failure.with_hint(hint)
 }
 
 fn lint_json(job: &Job, environment: &Environment) -> Result<u8, Failure> {
-    let console = console(job.console);
+    let console = console(job.console, Vec::new());
     let stdout = &mut std::io::stdout();
-    block_on(command::build::lint_json(
+    let runtime = runtime()?;
+    runtime.block_on(command::build::lint_json(
         job,
         environment,
         &console,
         stdout,
-    ))?
+    ))
 }
 
-fn console(settings: ConsoleSettings) -> Arc<Console> {
-    logging::start(settings);
-    Arc::new(Console::new(
-        settings,
-        Arc::new(SystemClock),
-        Box::new(std::io::stderr()),
-    ))
+fn console(settings: ConsoleSettings, listeners: Vec<Listener>) -> Arc<Console> {
+    let screen = settings.live.then(Screen::of_standard_error);
+    logging::start(settings, listeners, screen.as_ref());
+    let clock = Arc::new(SystemClock);
+    Arc::new(match screen {
+        Some(screen) => Console::on_screen(settings, clock, screen),
+        None => Console::new(settings, clock, Box::new(std::io::stderr())),
+    })
 }
 
 /// Keeps a RUN that shares our processes from reading credentials out of our memory and environment.
@@ -145,28 +236,27 @@ fn hide(environment: &Environment) -> Result<(), Failure> {
 }
 
 /// An ordinary user becomes user 0 of a user namespace. Must come before any thread starts.
-///
-/// Gives a remark when files of other owners cannot be made there.
-fn become_root() -> Result<Option<String>, Failure> {
-    match yadokari_sandbox::enter_user_namespace(&UserNamespace::default()) {
-        Ok(IdMap::Single { reason }) => {
-            Ok(Some(format!("every file has one owner here: {reason}")))
-        }
-        Ok(_) => Ok(None),
-        Err(error) => Err(Failure::new(&error)),
+fn become_root() -> Result<IdMap, UserNamespaceError> {
+    yadokari_sandbox::enter_user_namespace(&UserNamespace::default())
+}
+
+/// What cannot be done without more ids, or without being user 0 at all.
+fn remark(standing: &Result<IdMap, UserNamespaceError>) -> Option<String> {
+    match standing {
+        Ok(IdMap::Single { reason }) => Some(format!("every file has one owner here: {reason}")),
+        Ok(_) => None,
+        Err(error) => Some(format!("no RUN can run: {error}")),
     }
 }
 
-/// Runs asynchronous work; what is left of it when it ends gets a moment to end too.
-fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+/// How long work that is left over when a command ends may take to end too.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build();
-    let runtime =
-        runtime.map_err(|error| Failure::told(format!("cannot start the runtime: {error}")))?;
-    let done = runtime.block_on(work);
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    Ok(done)
+        .build()
+        .map_err(|error| Failure::told(format!("cannot start the runtime: {error}")))
 }
 
 fn read_password() -> std::io::Result<String> {

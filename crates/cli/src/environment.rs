@@ -83,6 +83,15 @@ impl Environment {
         self
     }
 
+    /// The same surroundings with another command line of `yadokari`.
+    pub fn with_command(&self, arguments: &[String]) -> Self {
+        Self {
+            program: "yadokari".to_owned(),
+            arguments: arguments.iter().map(Into::into).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Surroundings of user 0 in a container, with a command line and nothing else.
     pub fn of_command(program: &str, arguments: &[&str], directory: &Path) -> Self {
         Self {

@@ -38,7 +38,8 @@ impl Interrupt {
         })
     }
 
-    /// Runs `work` to its end. After a signal, `cancel` is set, and work that does not end by itself soon is given up.
+    /// Runs `work` to its end. After a signal, `cancel` is set and `on_signal` told its name, and work that
+    /// does not end by itself soon is given up.
     ///
     /// # Errors
     ///
@@ -46,6 +47,7 @@ impl Interrupt {
     pub async fn guard<T>(
         mut self,
         cancel: &Cancel,
+        on_signal: impl FnOnce(&str),
         work: impl Future<Output = T>,
     ) -> Result<T, Interrupted> {
         let mut work = std::pin::pin!(work);
@@ -54,6 +56,7 @@ impl Interrupt {
             name = self.next() => name,
         };
         cancel.cancel();
+        on_signal(name);
         let done = tokio::time::timeout(GRACE, &mut work).await;
         done.map_err(|_| Interrupted { name })
     }
@@ -63,6 +66,27 @@ impl Interrupt {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}
+
+/// The exit code of a program that a signal stopped, as a shell has it: 128 and the signal's number.
+pub fn exit_code(signal: &str) -> u8 {
+    match signal {
+        "SIGHUP" => 129,
+        "SIGINT" => 130,
+        _ => 143,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_gives_the_exit_code_that_shells_give_it() {
+        for (signal, code) in [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143)] {
+            assert_eq!(exit_code(signal), code);
         }
     }
 }

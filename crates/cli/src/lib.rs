@@ -5,15 +5,20 @@
 //! [`report`] are the only places that write for people. Nothing here is meant for use by other programs: the library exists
 //! so that tests can look at each step.
 
+mod advice;
 mod app;
+pub mod bake;
 pub mod command;
 pub mod console;
 pub mod convert;
 pub mod environment;
 pub mod flags;
+pub mod gitlab;
+pub mod images;
 pub mod interrupt;
 mod logging;
 pub mod report;
 pub mod services;
+mod trace;
 
 pub use app::run;

@@ -7,6 +7,7 @@ use serde_json::json;
 use yadokari_build::BuildError;
 use yadokari_dockerfile::Span;
 
+use crate::advice;
 use crate::console::style::{Ink, paint};
 use crate::convert::UsageError;
 
@@ -109,11 +110,13 @@ impl From<&BuildError> for Failure {
         let excerpt = error
             .location()
             .map(|place| Box::new(Excerpt::cut(place.name, place.bytes, place.span)));
+        let mut failure = Self::new(error);
+        failure.causes.extend(advice::cause(error));
         Self {
             excerpt,
-            hint: error.hint(),
+            hint: advice::hint(error),
             code: error.exit_code(),
-            ..Self::new(error)
+            ..failure
         }
     }
 }

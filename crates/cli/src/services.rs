@@ -1,13 +1,14 @@
 //! The implementations that a build uses, chosen and joined.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use yadokari_build::{Clock, Services};
-use yadokari_context::GitLibrary;
+use yadokari_context::{GitLibrary, ObjectStores};
 use yadokari_registry::Options;
-use yadokari_sandbox::{Cancel, Isolation, Probe, Recovered, Runner, Sandbox, Settings};
+use yadokari_sandbox::{Cancel, Isolation, Nowhere, Recovered, Runner, Sandbox, Settings};
 
 use crate::console::Console;
 use crate::convert::{Job, RegistrySettings};
@@ -15,6 +16,7 @@ use crate::environment::Environment;
 use crate::flags::place::IsolationFlag;
 use crate::report::Failure;
 
+mod engine;
 mod git;
 pub mod registry;
 
@@ -23,13 +25,17 @@ pub mod registry;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the clock is read"
-    )]
     fn now(&self) -> SystemTime {
-        SystemTime::now()
+        now()
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the clock is read"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Makes what a build needs. A runner is only looked for when `runs` says that there may be a RUN to run.
@@ -46,22 +52,31 @@ pub fn services(
 ) -> Result<Services, Failure> {
     prepare_state(&job.request.state_dir, environment, &console)?;
     let settings = sandbox_settings(&job.request.state_dir, environment, job.force);
-    let isolation = if runs {
-        isolation(&settings, job.isolation)?
+    let runner = if runs {
+        runner(settings, job.isolation)?
     } else {
-        Isolation::Chroot
+        Arc::new(Sandbox::new(Isolation::Chroot, settings))
     };
-    let runner: Arc<dyn Runner> = Arc::new(Sandbox::new(isolation, settings));
     let options = options(&job.registry, environment)?;
     let downloads = |verify| {
         yadokari_registry::download_client(&options, verify).map_err(|error| Failure::new(&error))
     };
     let http = downloads(true)?;
     let library = GitLibrary::new(http.clone(), downloads(false)?);
+    let variables = environment
+        .variables()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(Services {
+        objects: ObjectStores::new(http.clone(), variables),
         http,
         git: git::tool(environment, library),
         registry: yadokari_registry::Client::new(options).map_err(|error| Failure::new(&error))?,
+        engine: job
+            .request
+            .outputs
+            .load
+            .then(|| engine::engine(environment))
+            .transpose()?,
         runner,
         clock: Arc::new(SystemClock),
         events: console,
@@ -80,6 +95,14 @@ pub fn sandbox_settings(state_dir: &Path, environment: &Environment, force: bool
         hints: environment.hints(force),
         ..Settings::new(state_dir)
     }
+}
+
+/// Makes a directory that nobody else may enter. One that exists keeps its mode.
+pub fn private_directory(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Makes the state directory, for this user alone, and undoes what a killed build left behind.
@@ -102,7 +125,7 @@ fn prepare_state(
         }
         .with_hint(hint)
     };
-    std::fs::create_dir_all(state_dir).map_err(told)?;
+    private_directory(state_dir).map_err(told)?;
     match yadokari_sandbox::recover(state_dir) {
         Ok(Recovered::Restored { .. }) => {
             console.notice("a build that was killed here had left its files in /; they are out of the way again");
@@ -113,10 +136,16 @@ fn prepare_state(
     }
 }
 
-fn isolation(settings: &Settings, wanted: IsolationFlag) -> Result<Isolation, Failure> {
-    let probe = yadokari_sandbox::probe(settings);
+/// The best that works, or what is wanted. Where nothing works, a build may still have no RUN.
+fn runner(settings: Settings, wanted: IsolationFlag) -> Result<Arc<dyn Runner>, Failure> {
+    let probe = yadokari_sandbox::probe(&settings);
     let wanted = match wanted {
-        IsolationFlag::Auto => return probe.best().ok_or_else(|| nothing_works(&probe)),
+        IsolationFlag::Auto => {
+            return Ok(match probe.best() {
+                Some(best) => Arc::new(Sandbox::new(best, settings)),
+                None => Arc::new(Nowhere::new(&probe)),
+            });
+        }
         IsolationFlag::Namespaces => Isolation::Namespaces,
         IsolationFlag::Rootswap => Isolation::Rootswap,
         IsolationFlag::Chroot => Isolation::Chroot,
@@ -125,26 +154,11 @@ fn isolation(settings: &Settings, wanted: IsolationFlag) -> Result<Isolation, Fa
         .of(wanted)
         .and_then(|attempt| attempt.obstacle.as_ref())
     {
-        None => Ok(wanted),
+        None => Ok(Arc::new(Sandbox::new(wanted, settings))),
         Some(obstacle) => Err(Failure {
             causes: vec![obstacle.reason.clone()],
             ..Failure::told(format!("--isolation {wanted} does not work here"))
         }
         .with_hint(obstacle.remedy.clone())),
     }
-}
-
-fn nothing_works(probe: &Probe) -> Failure {
-    let obstacles = probe
-        .attempts
-        .iter()
-        .filter_map(|attempt| Some((attempt.isolation, attempt.obstacle.as_ref()?)));
-    let causes = obstacles
-        .map(|(isolation, obstacle)| format!("{isolation}: {}", obstacle.reason))
-        .collect();
-    Failure {
-        causes,
-        ..Failure::told("no kind of isolation works here, so no RUN can run")
-    }
-    .with_hint("`yadokari doctor` says what each of them needs")
 }

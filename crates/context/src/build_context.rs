@@ -15,6 +15,7 @@ use crate::files::ContextFiles;
 use crate::filter::Filter;
 use crate::git::{Checkout, GitError};
 use crate::http::HttpError;
+use crate::object::ObjectError;
 
 /// A directory with the files of a build; what was fetched for it goes when it is dropped.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct BuildContext {
     root: Arc<Root>,
     kind: ContextKind,
     commit: Option<String>,
+    /// When its source says it was made.
+    time: Option<i64>,
+    /// The Dockerfile, where one came in place of files.
+    alone: Option<Vec<u8>>,
     /// Removes what was fetched.
     _keep: Option<TempDir>,
 }
@@ -79,19 +84,9 @@ pub enum ContextError {
     /// The archive cannot be downloaded.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// Contexts in object stores need a client that is not part of this program.
-    #[error(
-        "cannot read {scheme}://{bucket}/{key}: this program has no client for {scheme}; \
-         an https:// address of the object works, for instance a presigned one"
-    )]
-    NeedsObjectStore {
-        /// The scheme.
-        scheme: &'static str,
-        /// The bucket.
-        bucket: String,
-        /// The object's key.
-        key: String,
-    },
+    /// The object cannot be read.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// The files cannot be listed or hashed.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -125,10 +120,12 @@ impl BuildContext {
     /// If they cannot be opened.
     pub fn git(checkout: Checkout) -> Result<Self, ContextError> {
         let commit = Some(checkout.commit().to_owned());
+        let time = Some(checkout.commit_time());
         let (path, keep) = checkout.into_parts();
         let context = Self::of(path, ContextKind::Git)?;
         Ok(Self {
             commit,
+            time,
             _keep: Some(keep),
             ..context
         })
@@ -139,7 +136,22 @@ impl BuildContext {
             root: Arc::new(root),
             kind,
             commit: None,
+            time: None,
+            alone: None,
             _keep: Some(keep),
+        }
+    }
+
+    /// An empty context that came with a Dockerfile and nothing else.
+    pub(crate) fn of_dockerfile(
+        dockerfile: Vec<u8>,
+        root: Root,
+        kind: ContextKind,
+        keep: TempDir,
+    ) -> Self {
+        Self {
+            alone: Some(dockerfile),
+            ..Self::unpacked(root, kind, keep)
         }
     }
 
@@ -149,6 +161,8 @@ impl BuildContext {
             root: Arc::new(root),
             kind,
             commit: None,
+            time: None,
+            alone: None,
             _keep: None,
         })
     }
@@ -202,6 +216,23 @@ impl BuildContext {
     #[must_use]
     pub fn commit(&self) -> Option<&str> {
         self.commit.as_deref()
+    }
+
+    /// When the context was made, in seconds since 1970, as far as its source says so: the time of a commit, or what a
+    /// web server calls the last change.
+    #[must_use]
+    pub fn time(&self) -> Option<i64> {
+        self.time
+    }
+
+    pub(crate) fn made_at(self, time: Option<i64>) -> Self {
+        Self { time, ..self }
+    }
+
+    /// The Dockerfile that was given in place of a context, which is empty then.
+    #[must_use]
+    pub fn dockerfile_alone(&self) -> Option<&[u8]> {
+        self.alone.as_deref()
     }
 
     /// Lists the files a COPY sees, on several threads.

@@ -70,7 +70,7 @@ pub enum DockerfileError {
 ///
 /// A given path is looked up as it stands, then below the context. Without one, the
 /// context's `Dockerfile` comes first, then its `dockerfile`, then `Dockerfile` as it
-/// stands. Links in the context are followed inside it. A download passes through
+/// stands. A context that is a Dockerfile and nothing else is it. Links in the context are followed inside it. A download passes through
 /// `scratch`.
 ///
 /// # Errors
@@ -91,6 +91,13 @@ pub async fn find_dockerfile(
         DockerfileName::Given(name) => name.as_str(),
         DockerfileName::Default => DEFAULT,
     };
+    if let (DEFAULT, Some(bytes)) = (name, context.dockerfile_alone()) {
+        return Ok(DockerfileSource {
+            bytes: bytes.to_vec(),
+            name: DEFAULT.to_owned(),
+            own_ignore: None,
+        });
+    }
     let places = match wanted {
         DockerfileName::Default => [Place::Context, Place::AsGiven],
         DockerfileName::Given(_) => [Place::AsGiven, Place::Context],

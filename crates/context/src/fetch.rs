@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use futures::TryStreamExt as _;
 use reqwest::header::HeaderMap;
 use tempfile::TempDir;
+use tokio_util::io::{StreamReader, SyncIoBridge};
 use yadokari_layer::Limits;
 use yadokari_rootfs::Root;
 
@@ -14,6 +16,7 @@ use crate::archive::{make_root, unpack_archive};
 use crate::build_context::{BuildContext, ContextError, ContextKind};
 use crate::git::{CheckoutOptions, GitReference, GitTool};
 use crate::http::{Download, download, shown};
+use crate::object::{AzureBlob, Bytestream, ObjectStores};
 use crate::source::Source;
 
 /// What standard input is, as the caller found it.
@@ -63,6 +66,8 @@ pub struct FetchOptions {
     pub branch: Option<String>,
     /// What `git://` addresses mean.
     pub pull_method: PullMethod,
+    /// For `s3://`, `gs://` and blobs of Azure.
+    pub objects: ObjectStores,
     /// For an archive on standard input.
     pub stdin: Stdin,
     /// What an archive may ask for.
@@ -76,6 +81,7 @@ impl FetchOptions {
     #[must_use]
     pub fn new(client: reqwest::Client, git: GitTool) -> Self {
         Self {
+            objects: ObjectStores::new(client.clone(), []),
             client,
             headers: HeaderMap::new(),
             git,
@@ -127,11 +133,14 @@ async fn fetch_whole(
             scheme,
             bucket,
             key,
-        } => Err(ContextError::NeedsObjectStore {
-            scheme,
-            bucket,
-            key,
-        }),
+        } => {
+            let name = format!("{scheme}://{bucket}/{key}");
+            let bytes = match scheme {
+                "s3" => options.objects.s3(&bucket, &key).await?,
+                _ => options.objects.google(&bucket, &key).await?,
+            };
+            from_object(bytes, name, scratch, options.limits).await
+        }
     }
 }
 
@@ -141,7 +150,7 @@ async fn from_stdin(options: FetchOptions, scratch: &Path) -> Result<BuildContex
         Stdin::Terminal => Err(ContextError::Terminal),
         Stdin::Stream(stream) => {
             let name = "standard input".to_owned();
-            unpacked(stream, name, ContextKind::Archive, scratch, options.limits).await
+            archive_or_dockerfile(stream, name, ContextKind::Archive, scratch, options.limits).await
         }
     }
 }
@@ -151,6 +160,11 @@ async fn from_http(
     scratch: &Path,
     options: FetchOptions,
 ) -> Result<BuildContext, ContextError> {
+    if let Some(blob) = AzureBlob::parse(&url)
+        && let Some(bytes) = options.objects.azure(&blob).await?
+    {
+        return from_object(bytes, blob.to_string(), scratch, options.limits).await;
+    }
     let request = Download {
         url,
         headers: options.headers,
@@ -161,14 +175,28 @@ async fn from_http(
         path: archive.path().to_path_buf(),
         source,
     })?;
-    unpacked(
+    let changed = archive.last_modified.map(|time| time.seconds);
+    let context = archive_or_dockerfile(
         file,
         shown(&request.url),
         ContextKind::Http,
         scratch,
         options.limits,
     )
-    .await
+    .await?;
+    Ok(context.made_at(changed))
+}
+
+/// Unpacks an object as it comes, so that it is never here in one piece.
+async fn from_object(
+    bytes: Bytestream,
+    name: String,
+    scratch: &Path,
+    limits: Limits,
+) -> Result<BuildContext, ContextError> {
+    let reader = StreamReader::new(bytes.map_err(io::Error::other));
+    let reader = SyncIoBridge::new(reader);
+    unpacked(reader, name, ContextKind::Http, scratch, limits).await
 }
 
 async fn from_git(
@@ -203,15 +231,60 @@ async fn unpacked<R: Read + Send + 'static>(
     scratch: &Path,
     limits: Limits,
 ) -> Result<BuildContext, ContextError> {
+    placed(scratch, move |keep, root| {
+        let done = unpack_archive(archive, &root, limits);
+        done.map_err(|source| ContextError::Archive { name, source })?;
+        Ok(BuildContext::unpacked(root, kind, keep))
+    })
+    .await
+}
+
+/// As [`unpacked`]; text that is no archive is a Dockerfile, and the context is empty.
+async fn archive_or_dockerfile<R: Read + Send + 'static>(
+    mut input: R,
+    name: String,
+    kind: ContextKind,
+    scratch: &Path,
+    limits: Limits,
+) -> Result<BuildContext, ContextError> {
+    placed(scratch, move |keep, root| {
+        let unreadable = |source| ContextError::Open {
+            path: name.clone().into(),
+            source,
+        };
+        let mut start = Vec::new();
+        let beginning = input.by_ref().take(BEGINNING).read_to_end(&mut start);
+        beginning.map_err(unreadable)?;
+        if is_dockerfile(&start) {
+            return Ok(BuildContext::of_dockerfile(start, root, kind, keep));
+        }
+        let whole = io::Cursor::new(start).chain(input);
+        let done = unpack_archive(whole, &root, limits);
+        done.map_err(|source| ContextError::Archive { name, source })?;
+        Ok(BuildContext::unpacked(root, kind, keep))
+    })
+    .await
+}
+
+/// Enough to tell an archive by, and more than any Dockerfile has.
+const BEGINNING: u64 = 1 << 20;
+
+/// Whether this is text, and all of it.
+fn is_dockerfile(start: &[u8]) -> bool {
+    let whole = (start.len() as u64) < BEGINNING && !start.is_empty();
+    whole && !start.contains(&0) && std::str::from_utf8(start).is_ok()
+}
+
+/// Runs `work` on a thread that may block, with a place for the context below `scratch`.
+async fn placed<W>(scratch: &Path, work: W) -> Result<BuildContext, ContextError>
+where
+    W: FnOnce(TempDir, Root) -> Result<BuildContext, ContextError> + Send + 'static,
+{
     let (keep, root) = place(scratch).map_err(|source| ContextError::Open {
         path: scratch.to_path_buf(),
         source,
     })?;
-    let work = tokio::task::spawn_blocking(move || {
-        let done = unpack_archive(archive, &root, limits);
-        done.map_err(|source| ContextError::Archive { name, source })?;
-        Ok(BuildContext::unpacked(root, kind, keep))
-    });
+    let work = tokio::task::spawn_blocking(move || work(keep, root));
     work.await.unwrap_or_else(|stopped| {
         let path = scratch.to_path_buf();
         let source = io::Error::other(stopped);

@@ -20,6 +20,7 @@ mod filter;
 mod git;
 mod http;
 mod ignore;
+mod object;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -40,4 +41,5 @@ pub use http::{
     Download, HttpError, RemoteFile, authorization, download, file_name, parse_checksum,
 };
 pub use ignore::{IgnoreFile, ignore_file};
+pub use object::{ObjectError, ObjectStores, ProfileError};
 pub use source::{Source, SourceError};

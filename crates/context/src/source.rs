@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::add::is_http;
 use crate::git::{GitReference, GitReferenceError};
+use crate::object::DEFAULT_KEY;
 
 /// Where a build context comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum Source {
         scheme: &'static str,
         /// The bucket.
         bucket: String,
-        /// The object's key; empty if none is given.
+        /// The object's key; `context.tar.gz` if none is given.
         key: String,
     },
 }
@@ -65,9 +66,9 @@ impl Source {
     /// |---|---|
     /// | `dir://PATH`, a bare path | a directory |
     /// | `tar://FILE` | an archive |
-    /// | `tar://stdin`, `-` | an archive on standard input |
+    /// | `tar://stdin`, `-` | the same on standard input |
     /// | `git://…`, `ssh://…`, `user@host:path`, `https://….git` | a repository, with `#ref:subdirectory` |
-    /// | `http(s)://…` | an archive |
+    /// | `http(s)://…` | an archive, or a Dockerfile alone |
     /// | `s3://BUCKET/KEY`, `gs://BUCKET/KEY` | an archive |
     ///
     /// ```
@@ -131,6 +132,7 @@ fn named<'a>(scheme: &str, rest: &'a str) -> Result<&'a str, SourceError> {
 
 fn object(scheme: &'static str, rest: &str) -> Result<Source, SourceError> {
     let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    let key = if key.is_empty() { DEFAULT_KEY } else { key };
     Ok(Source::ObjectStore {
         scheme,
         bucket: named(scheme, bucket)?.to_owned(),
@@ -216,5 +218,11 @@ mod tests {
             key: "k/x.tar.gz".to_owned(),
         };
         assert_eq!(Source::parse("s3://b/k/x.tar.gz"), Ok(expected));
+        for whole in ["gs://b", "gs://b/"] {
+            let Ok(Source::ObjectStore { key, .. }) = Source::parse(whole) else {
+                panic!("{whole} is no object");
+            };
+            assert_eq!(key, "context.tar.gz", "{whole}");
+        }
     }
 }

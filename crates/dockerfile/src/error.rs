@@ -219,33 +219,3 @@ pub enum CheckOptionsError {
         value: String,
     },
 }
-
-impl ParseErrorKind {
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::NoStages | Self::OutsideStage => {
-                "start with a FROM line; only ARG may stand before it".to_owned()
-            }
-            Self::UnterminatedHeredoc { name } => {
-                format!("end the heredoc with a line that holds `{name}` and nothing else")
-            }
-            Self::NotStrings => "quote every element of the array".to_owned(),
-            Self::StageName(_) => {
-                "use a lowercase letter, then letters, digits, `-`, `_` or `.`".to_owned()
-            }
-            Self::NotJson(name) => {
-                format!("write it as an array: {name} [\"executable\", \"argument\"]")
-            }
-            Self::EqualsMissing(word) => format!("quote the value if `{word}` belongs to it"),
-            Self::FlagNotBool { name, .. } => format!("use --{name}=true or --{name}=false"),
-            Self::UnknownFlag { .. } => {
-                "to pass a word that starts with `--`, put `--` before it".to_owned()
-            }
-            Self::LineTooLong => "break the line with a continuation character".to_owned(),
-            Self::InvalidEscape(_) => "the escape directive takes ` or \\".to_owned(),
-            Self::Duration(DurationError::UnitMissing(_)) => "give a unit, as in 30s".to_owned(),
-            _ => return None,
-        };
-        Some(hint)
-    }
-}

@@ -21,6 +21,7 @@ pub mod expand;
 mod flags;
 pub mod glob;
 mod heredoc;
+mod hint;
 pub mod ignore;
 pub mod instruction;
 mod lexer;

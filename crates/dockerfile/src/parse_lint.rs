@@ -1,5 +1,7 @@
 //! The checks that parsing alone decides.
 
+use std::collections::HashSet;
+
 use crate::instruction::{Instruction, Pair};
 use crate::lint::{Lint, Warning};
 use crate::node::Node;
@@ -76,17 +78,15 @@ fn undescribed(node: &Node, keyword: &str, names: &[&str]) -> Option<Lint> {
 /// Checks the names of all stages.
 pub(crate) fn stage_names(stages: &[Stage]) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for (index, stage) in stages.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for stage in stages {
         let Some(name) = stage.name.as_deref() else {
             continue;
         };
         if matches!(name, "scratch" | "context") {
             warnings.extend(stage.warn(Lint::reserved_stage_name(name)));
         }
-        if stages[..index]
-            .iter()
-            .any(|earlier| earlier.name.as_deref() == Some(name))
-        {
+        if !seen.insert(name) {
             warnings.extend(stage.warn(Lint::duplicate_stage_name(name)));
         }
     }

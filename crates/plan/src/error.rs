@@ -22,8 +22,13 @@ pub enum PlanErrorKind {
     #[error("base name ({0}) should not be blank")]
     BlankBase(String),
     /// Stages need one another in a circle.
-    #[error("circular dependency detected on stage: {0}")]
-    Cycle(String),
+    #[error("circular dependency detected on stage: {stage}")]
+    Cycle {
+        /// The stage that needs itself.
+        stage: String,
+        /// The stages of the circle, in the order in which they need one another.
+        links: Vec<Link>,
+    },
     /// A stage is copied from before it is defined.
     #[error(
         "cannot copy from stage {from:?}, it needs to be defined before current stage {current:?}"
@@ -125,6 +130,15 @@ pub enum PlanErrorKind {
     /// The epoch is not a number.
     #[error("invalid SOURCE_DATE_EPOCH: {0}")]
     Epoch(String),
+}
+
+/// A stage of a circle, and the line that needs the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The stage's name.
+    pub stage: String,
+    /// The line, counted from 1.
+    pub line: usize,
 }
 
 fn did_you_mean(name: Option<&str>) -> String {

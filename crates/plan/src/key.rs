@@ -8,18 +8,17 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
 use yadokari_dockerfile::instruction::{Mount, MountKind};
-use yadokari_image::Platform;
 
+use crate::ingredient::{Ingredient, Ingredients, Taking};
 use crate::model::{
-    Base, Copy, ImageKey, Operation, Plan, Run, RunMount, RunNetwork, Source, Stage, StageId,
+    Base, Copy, ImageKey, Operation, Plan, Run, RunMount, RunNetwork, Source, Stage, StageId, Step,
     Unpack, Workdir,
 };
 
 /// Identifies the result of a step: equal keys mean equal layers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key([u8; 32]);
+pub struct Key(pub(crate) [u8; 32]);
 
 impl Key {
     /// Reads the 64 hexadecimal digits that [`Display`](fmt::Display) writes.
@@ -88,7 +87,7 @@ pub struct Salt {
     pub run: Vec<String>,
 }
 
-/// The keys of all steps of a plan.
+/// The keys of all steps of a plan, with what they are made of.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
     stages: HashMap<StageId, StageKeys>,
@@ -97,19 +96,80 @@ pub struct Keys {
 #[derive(Debug, Clone)]
 struct StageKeys {
     base: Key,
-    steps: Vec<Option<Key>>,
+    steps: Vec<Option<Ingredients>>,
+    keys: Vec<Option<Key>>,
     end: Key,
 }
 
 impl Keys {
     /// The key of a step's layer; `None` for a step that makes none.
     pub fn step(&self, stage: StageId, step: usize) -> Option<Key> {
-        *self.stages.get(&stage)?.steps.get(step)?
+        *self.stages.get(&stage)?.keys.get(step)?
     }
 
     /// The key of what a stage starts from.
     pub fn base(&self, stage: StageId) -> Option<Key> {
         self.stages.get(&stage).map(|keys| keys.base)
+    }
+
+    /// The key of all that a stage ends with.
+    pub fn end(&self, stage: StageId) -> Option<Key> {
+        self.stages.get(&stage).map(|keys| keys.end)
+    }
+
+    /// What a step's key is made of; nothing for a step that makes no layer.
+    pub fn ingredients(&self, stage: StageId, step: usize) -> &[Ingredient] {
+        self.made_of(stage, step)
+            .map_or(&[], |ingredients| &ingredients.0)
+    }
+
+    /// What a step takes from other stages and images.
+    pub fn takings(&self, stage: StageId, step: usize) -> impl Iterator<Item = &Taking> {
+        self.ingredients(stage, step)
+            .iter()
+            .filter_map(|ingredient| match ingredient {
+                Ingredient::Taking(taking) => Some(taking),
+                _ => None,
+            })
+    }
+
+    /// The key that a step has on top of `below`, where what it takes from other trees is known by content.
+    ///
+    /// What `content` does not know is taken as it was planned. Two builds whose sources were made in different
+    /// ways, with the same files in the end, agree on this key and not on the planned one.
+    pub fn restated(
+        &self,
+        stage: StageId,
+        step: usize,
+        below: Key,
+        content: &dyn Fn(&Taking) -> Option<ContentKey>,
+    ) -> Option<Key> {
+        let restate = |ingredient: &Ingredient| match ingredient {
+            Ingredient::Below(_) => Ingredient::Below(below),
+            Ingredient::Taking(taking) => match content(taking) {
+                Some(content) => Ingredient::Content("taken content", content),
+                None => ingredient.clone(),
+            },
+            other => other.clone(),
+        };
+        let planned = self.made_of(stage, step)?;
+        Some(Ingredients(planned.0.iter().map(restate).collect()).key())
+    }
+
+    fn made_of(&self, stage: StageId, step: usize) -> Option<&Ingredients> {
+        self.stages.get(&stage)?.steps.get(step)?.as_ref()
+    }
+}
+
+/// The key of all up to a step, from the key of all below it and the step's own.
+pub fn chained(step: &Step, below: Key, key: Key) -> Key {
+    match &step.operation {
+        // The layer of a linked copy does not depend on what is below it; what follows depends on both.
+        Operation::Copy(copy) if copy.link => Ingredients::new("stacked")
+            .below(below)
+            .content("layer", ContentKey(key.0))
+            .key(),
+        _ => key,
     }
 }
 
@@ -119,121 +179,229 @@ impl Keys {
 ///
 /// Whatever `contents` answers when something a step reads cannot be digested.
 pub fn keys<C: Contents>(plan: &Plan, salt: &Salt, contents: &C) -> Result<Keys, C::Error> {
-    let mut keys = Keys::default();
+    let mut done = Keys::default();
     for stage in &plan.stages {
-        let made = stage_keys(stage, salt, plan.epoch, contents, &keys)?;
-        keys.stages.insert(stage.id, made);
+        let maker = Maker {
+            stage,
+            salt,
+            epoch: plan.epoch,
+            contents,
+            done: &done,
+        };
+        let made = maker.stage()?;
+        done.stages.insert(stage.id, made);
     }
-    Ok(keys)
+    Ok(done)
 }
 
-fn stage_keys<C: Contents>(
-    stage: &Stage,
-    salt: &Salt,
+/// Makes the keys of one stage.
+struct Maker<'a, C> {
+    stage: &'a Stage,
+    salt: &'a Salt,
     epoch: Option<i64>,
-    contents: &C,
-    done: &Keys,
-) -> Result<StageKeys, C::Error> {
-    let base = base_key(stage, salt, contents, done)?;
-    let mut chain = base;
-    let mut steps = Vec::with_capacity(stage.steps.len());
-    for step in &stage.steps {
-        let key = match &step.operation {
-            Operation::Metadata => None,
-            Operation::Run(run) => {
-                let hasher = Hasher::new("run")
-                    .key("chain", chain)
-                    .platform(&stage.platform)
-                    .list("build", &salt.run);
-                Some(run_key(hasher, run, contents, done)?)
-            }
-            Operation::Copy(copy) => Some(copy_key(chain, copy, salt, contents, done)?),
-            Operation::Workdir(workdir) => Some(workdir_key(chain, workdir, epoch)),
-        };
-        chain = match &step.operation {
-            Operation::Copy(copy) if copy.link => stacked(chain, key.unwrap_or(chain)),
-            _ => key.unwrap_or(chain),
-        };
-        steps.push(key);
+    contents: &'a C,
+    done: &'a Keys,
+}
+
+impl<C: Contents> Maker<'_, C> {
+    fn stage(&self) -> Result<StageKeys, C::Error> {
+        let base = self.base()?;
+        let mut chain = base;
+        let (mut steps, mut keys) = (Vec::new(), Vec::new());
+        for step in &self.stage.steps {
+            let made_of = self.step(chain, step)?;
+            let key = made_of.as_ref().map(Ingredients::key);
+            chain = key.map_or(chain, |key| chained(step, chain, key));
+            steps.push(made_of);
+            keys.push(key);
+        }
+        Ok(StageKeys {
+            base,
+            steps,
+            keys,
+            end: chain,
+        })
     }
-    Ok(StageKeys {
-        base,
-        steps,
-        end: chain,
-    })
+
+    fn base(&self) -> Result<Key, C::Error> {
+        let start = salted("base", self.salt).platform(&self.stage.platform);
+        Ok(match &self.stage.base {
+            Base::Scratch => start.text("kind", "scratch").key(),
+            Base::Image(image) => start
+                .text("kind", "image")
+                .content("base image", ContentKey(*image.config.as_bytes()))
+                .key(),
+            Base::Context(name) => start
+                .text("kind", "context")
+                .content("files", self.contents.context(name)?)
+                .key(),
+            Base::Stage(parent) => self.end_of(*parent),
+        })
+    }
+
+    fn end_of(&self, stage: StageId) -> Key {
+        self.done
+            .end(stage)
+            .expect("a plan lists stages before those that read them")
+    }
+
+    fn step(&self, chain: Key, step: &Step) -> Result<Option<Ingredients>, C::Error> {
+        Ok(match &step.operation {
+            Operation::Metadata => None,
+            Operation::Run(run) => Some(self.run(chain, run)?),
+            Operation::Copy(copy) => Some(self.copy(chain, copy)?),
+            Operation::Workdir(workdir) => Some(self.workdir(chain, workdir)),
+        })
+    }
+
+    fn run(&self, chain: Key, run: &Run) -> Result<Ingredients, C::Error> {
+        let mut made_of = Ingredients::new("run")
+            .below(chain)
+            .platform(&self.stage.platform)
+            .list("settings of the build", &self.salt.run)
+            .list("command", &run.argv);
+        for (name, value) in &run.env {
+            made_of = made_of.with(Ingredient::Variable {
+                name: name.clone(),
+                value: value.clone(),
+            });
+        }
+        made_of = made_of
+            .text("working directory", &run.cwd)
+            .text("user", &run.user)
+            .text("network", network_name(run.network))
+            .number("insecure", u64::from(run.insecure));
+        if !run.volumes.is_empty() {
+            made_of = made_of.list("volumes", &run.volumes);
+        }
+        if let Some((name, text)) = &run.script {
+            made_of = made_of
+                .text("script", name)
+                .bytes("text of the script", text);
+        }
+        for (index, mount) in run.mounts.iter().enumerate() {
+            made_of = self.mount(made_of, index, mount)?;
+        }
+        Ok(made_of)
+    }
+
+    /// Adds what a mount can change in the result: kind, target, rights and what a bind shows.
+    ///
+    /// The contents of secrets, agents and caches are none of it, nor is what a cache is called. Files of
+    /// a build context count by their content, wherever in it they are.
+    fn mount(
+        &self,
+        made_of: Ingredients,
+        index: usize,
+        mount: &RunMount,
+    ) -> Result<Ingredients, C::Error> {
+        let made_of = mount_rights(made_of, &mount.mount)
+            .text("mount target", mount.target.as_deref().unwrap_or_default())
+            .text(
+                "mount variable",
+                mount.mount.env.as_deref().unwrap_or_default(),
+            );
+        let paths = || vec![mount.mount.source.clone().unwrap_or_default()];
+        Ok(match &mount.from {
+            None => made_of,
+            Some(Source::Context | Source::Named(_)) => {
+                made_of.content("mounted files", self.contents.mounted(mount)?)
+            }
+            Some(Source::Stage(stage)) => {
+                made_of.with(self.taking_of_stage(index, *stage, paths()))
+            }
+            Some(Source::Image(image)) => {
+                made_of.with(self.taking_of_image(index, image, paths())?)
+            }
+            Some(Source::Scratch) => made_of.list("mounted of nothing", &paths()),
+        })
+    }
+
+    fn copy(&self, chain: Key, copy: &Copy) -> Result<Ingredients, C::Error> {
+        let mut made_of = if copy.link {
+            salted("link", self.salt)
+        } else {
+            Ingredients::new("copy").below(chain)
+        };
+        made_of = made_of
+            .text("destination", &copy.destination)
+            .number("parents", u64::from(copy.parents))
+            .number("add", u64::from(copy.is_add))
+            .text("unpack", unpack_name(copy.unpack));
+        if let Some(chown) = &copy.chown {
+            made_of = made_of.text("chown", chown);
+        }
+        if let Some(chmod) = &copy.chmod {
+            made_of = made_of.text("chmod", &chmod.text);
+        }
+        if let Some((words, _)) = &copy.exclude {
+            made_of = made_of.list("exclude", words);
+        }
+        for document in &copy.documents {
+            made_of = made_of
+                .text("document", &document.name)
+                .bytes("text of the document", &document.content);
+        }
+        self.sources(made_of, copy)
+    }
+
+    fn sources(&self, made_of: Ingredients, copy: &Copy) -> Result<Ingredients, C::Error> {
+        let paths = || copy.sources.clone();
+        Ok(match &copy.from {
+            Source::Context | Source::Named(_) => {
+                made_of.content("files", self.contents.copied(copy)?)
+            }
+            Source::Stage(stage) => made_of.with(self.taking_of_stage(0, *stage, paths())),
+            Source::Image(image) => made_of.with(self.taking_of_image(0, image, paths())?),
+            Source::Scratch => made_of.list("copied of nothing", &copy.sources),
+        })
+    }
+
+    fn taking_of_stage(&self, index: usize, stage: StageId, paths: Vec<String>) -> Ingredient {
+        Ingredient::Taking(Taking {
+            index,
+            stage: Some(stage),
+            paths,
+            tree: self.end_of(stage),
+        })
+    }
+
+    fn taking_of_image(
+        &self,
+        index: usize,
+        image: &ImageKey,
+        paths: Vec<String>,
+    ) -> Result<Ingredient, C::Error> {
+        let ContentKey(digest) = self.contents.image(image)?;
+        let tree = Ingredients::new("image").content("manifest", ContentKey(digest));
+        Ok(Ingredient::Taking(Taking {
+            index,
+            stage: None,
+            paths,
+            tree: tree.key(),
+        }))
+    }
+
+    fn workdir(&self, chain: Key, workdir: &Workdir) -> Ingredients {
+        let made_of = Ingredients::new("workdir")
+            .below(chain)
+            .text("path", &workdir.path)
+            .text("user", &workdir.user);
+        match self.epoch {
+            Some(epoch) => made_of.number("epoch", epoch.cast_unsigned()),
+            None => made_of,
+        }
+    }
 }
 
-/// A linked copy's layer does not depend on what is below it; what follows depends on both.
-fn stacked(below: Key, layer: Key) -> Key {
-    Hasher::new("stacked")
-        .key("below", below)
-        .key("layer", layer)
-        .finish()
-}
-
-fn base_key<C: Contents>(
-    stage: &Stage,
-    salt: &Salt,
-    contents: &C,
-    done: &Keys,
-) -> Result<Key, C::Error> {
-    let hasher = salted("base", salt).platform(&stage.platform);
-    Ok(match &stage.base {
-        Base::Scratch => hasher.text("kind", "scratch").finish(),
-        Base::Image(image) => hasher
-            .text("kind", "image")
-            .bytes("config", image.config.as_bytes())
-            .finish(),
-        Base::Context(name) => hasher
-            .text("kind", "context")
-            .content("files", contents.context(name)?)
-            .finish(),
-        Base::Stage(parent) => end_of(done, *parent),
-    })
-}
-
-fn end_of(done: &Keys, stage: StageId) -> Key {
-    done.stages
-        .get(&stage)
-        .expect("a plan lists stages before those that read them")
-        .end
-}
-
-fn salted(tag: &str, salt: &Salt) -> Hasher {
-    let hasher = Hasher::new(tag)
+fn salted(operation: &str, salt: &Salt) -> Ingredients {
+    let made_of = Ingredients::new(operation)
         .text("encoding", &salt.encoding)
         .text("compat", &salt.compat);
     match salt.clamp {
-        Some(clamp) => hasher.number("clamp", clamp.cast_unsigned()),
-        None => hasher,
+        Some(clamp) => made_of.number("latest time", clamp.cast_unsigned()),
+        None => made_of,
     }
-}
-
-fn run_key<C: Contents>(
-    mut hasher: Hasher,
-    run: &Run,
-    contents: &C,
-    done: &Keys,
-) -> Result<Key, C::Error> {
-    hasher = hasher.list("argv", &run.argv);
-    for (name, value) in &run.env {
-        hasher = hasher.text("env", name).text("value", value);
-    }
-    hasher = hasher
-        .text("cwd", &run.cwd)
-        .text("user", &run.user)
-        .text("network", network_name(run.network))
-        .number("insecure", u64::from(run.insecure));
-    if !run.volumes.is_empty() {
-        hasher = hasher.list("volumes", &run.volumes);
-    }
-    if let Some((name, text)) = &run.script {
-        hasher = hasher.text("script", name).bytes("text", text);
-    }
-    for mount in &run.mounts {
-        hasher = mount_key(hasher, mount, contents, done)?;
-    }
-    Ok(hasher.finish())
 }
 
 fn network_name(network: RunNetwork) -> &'static str {
@@ -244,36 +412,9 @@ fn network_name(network: RunNetwork) -> &'static str {
     }
 }
 
-/// Adds what a mount can change in the result: kind, target, rights and what a bind shows.
-///
-/// The contents of secrets, agents and caches are none of it, nor is what a cache is called. Files of
-/// a build context count by their content, wherever in it they are.
-fn mount_key<C: Contents>(
-    hasher: Hasher,
-    mount: &RunMount,
-    contents: &C,
-    done: &Keys,
-) -> Result<Hasher, C::Error> {
-    let hasher = mount_rights(hasher, &mount.mount)
-        .text("target", mount.target.as_deref().unwrap_or_default())
-        .text("variable", mount.mount.env.as_deref().unwrap_or_default());
-    let path = mount.mount.source.as_deref().unwrap_or_default();
-    Ok(match &mount.from {
-        None => hasher,
-        Some(Source::Context | Source::Named(_)) => {
-            hasher.content("content", contents.mounted(mount)?)
-        }
-        Some(Source::Stage(stage)) => hasher.text("from", path).key("stage", end_of(done, *stage)),
-        Some(Source::Image(image)) => hasher
-            .text("from", path)
-            .content("image", contents.image(image)?),
-        Some(Source::Scratch) => hasher.text("from", path).text("empty", ""),
-    })
-}
-
 /// Adds the kind of a mount and who may do what with it, which a command may see.
-fn mount_rights(mut hasher: Hasher, mount: &Mount) -> Hasher {
-    hasher = hasher
+fn mount_rights(mut made_of: Ingredients, mount: &Mount) -> Ingredients {
+    made_of = made_of
         .text("mount", mount.kind.name())
         .number("read only", u64::from(mount.read_only));
     let ids = [("mode", mount.mode), ("uid", mount.uid), ("gid", mount.gid)];
@@ -281,59 +422,15 @@ fn mount_rights(mut hasher: Hasher, mount: &Mount) -> Hasher {
         .into_iter()
         .filter_map(|(tag, number)| Some((tag, number?)))
     {
-        hasher = hasher.number(tag, u64::from(number));
+        made_of = made_of.number(tag, u64::from(number));
     }
     if let Some(size) = mount.size {
-        hasher = hasher.number("size", size.cast_unsigned());
+        made_of = made_of.number("size", size.cast_unsigned());
     }
     match (mount.kind, &mount.id) {
-        (MountKind::Secret | MountKind::Ssh, Some(id)) => hasher.text("id", id),
-        _ => hasher,
+        (MountKind::Secret | MountKind::Ssh, Some(id)) => made_of.text("id", id),
+        _ => made_of,
     }
-}
-
-fn copy_key<C: Contents>(
-    chain: Key,
-    copy: &Copy,
-    salt: &Salt,
-    contents: &C,
-    done: &Keys,
-) -> Result<Key, C::Error> {
-    let mut hasher = if copy.link {
-        salted("link", salt)
-    } else {
-        Hasher::new("copy").key("chain", chain)
-    };
-    hasher = hasher
-        .text("destination", &copy.destination)
-        .number("parents", u64::from(copy.parents))
-        .number("add", u64::from(copy.is_add))
-        .text("unpack", unpack_name(copy.unpack));
-    if let Some(chown) = &copy.chown {
-        hasher = hasher.text("chown", chown);
-    }
-    if let Some(chmod) = &copy.chmod {
-        hasher = hasher.text("chmod", &chmod.text);
-    }
-    if let Some((words, _)) = &copy.exclude {
-        hasher = hasher.list("exclude", words);
-    }
-    for document in &copy.documents {
-        hasher = hasher
-            .text("document", &document.name)
-            .bytes("content", &document.content);
-    }
-    Ok(match &copy.from {
-        Source::Context | Source::Named(_) => hasher.content("sources", contents.copied(copy)?),
-        Source::Stage(stage) => hasher
-            .list("paths", &copy.sources)
-            .key("stage", end_of(done, *stage)),
-        Source::Image(image) => hasher
-            .list("paths", &copy.sources)
-            .content("image", contents.image(image)?),
-        Source::Scratch => hasher.list("paths", &copy.sources),
-    }
-    .finish())
 }
 
 fn unpack_name(unpack: Unpack) -> &'static str {
@@ -341,69 +438,5 @@ fn unpack_name(unpack: Unpack) -> &'static str {
         Unpack::Never => "never",
         Unpack::Local => "local",
         Unpack::Always => "always",
-    }
-}
-
-fn workdir_key(chain: Key, workdir: &Workdir, epoch: Option<i64>) -> Key {
-    let hasher = Hasher::new("workdir")
-        .key("chain", chain)
-        .text("path", &workdir.path)
-        .text("user", &workdir.user);
-    match epoch {
-        Some(epoch) => hasher.number("epoch", epoch.cast_unsigned()),
-        None => hasher,
-    }
-    .finish()
-}
-
-/// Hashes typed fields, each as tag, length and bytes.
-struct Hasher(Sha256);
-
-impl Hasher {
-    fn new(operation: &str) -> Self {
-        // The version: raised when the meaning of any field changes, so that old records miss.
-        Self(Sha256::new())
-            .text("yadokari key", "1")
-            .text("operation", operation)
-    }
-
-    fn bytes(mut self, tag: &str, bytes: &[u8]) -> Self {
-        for part in [tag.as_bytes(), bytes] {
-            self.0.update((part.len() as u64).to_le_bytes());
-            self.0.update(part);
-        }
-        self
-    }
-
-    fn text(self, tag: &str, text: &str) -> Self {
-        self.bytes(tag, text.as_bytes())
-    }
-
-    fn number(self, tag: &str, number: u64) -> Self {
-        self.bytes(tag, &number.to_le_bytes())
-    }
-
-    fn key(self, tag: &str, key: Key) -> Self {
-        self.bytes(tag, &key.0)
-    }
-
-    fn content(self, tag: &str, content: ContentKey) -> Self {
-        self.bytes(tag, &content.0)
-    }
-
-    fn list(mut self, tag: &str, items: &[String]) -> Self {
-        self = self.number(tag, items.len() as u64);
-        for item in items {
-            self = self.text("item", item);
-        }
-        self
-    }
-
-    fn platform(self, platform: &Platform) -> Self {
-        self.text("platform", &platform.to_string())
-    }
-
-    fn finish(self) -> Key {
-        Key(self.0.finalize().into())
     }
 }

@@ -9,8 +9,11 @@
 //! asked of the [`Contents`] trait, digests only.
 
 mod display;
+mod epoch;
 mod error;
 mod graph;
+mod hint;
+mod ingredient;
 mod key;
 mod lint;
 mod model;
@@ -21,8 +24,10 @@ mod remote;
 mod scope;
 mod stage;
 
-pub use error::{PlanError, PlanErrorKind};
-pub use key::{ContentKey, Contents, Key, Keys, Salt, keys};
+pub use epoch::{Epoch, remote_of_stage};
+pub use error::{Link, PlanError, PlanErrorKind};
+pub use ingredient::{Ingredient, Taking};
+pub use key::{ContentKey, Contents, Key, Keys, Salt, chained, keys};
 pub use model::{
     Base, BaseImage, Chmod, Copy, DEFAULT_PATH, Document, HistoryRow, ImageKey, ImageSource,
     NamedContext, Operation, Plan, Remote, Request, ResolvedImage, Run, RunMount, RunNetwork,

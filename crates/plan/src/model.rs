@@ -38,7 +38,8 @@ pub struct Plan {
 impl Plan {
     /// The stage with this index, if the plan reaches it.
     pub fn stage(&self, id: StageId) -> Option<&Stage> {
-        self.stages.iter().find(|stage| stage.id == id)
+        let index = self.stages.binary_search_by_key(&id, |stage| stage.id);
+        index.ok().map(|index| &self.stages[index])
     }
 
     /// The stage whose image is published.

@@ -1,9 +1,9 @@
 //! The stages of a file before any is evaluated: what each starts from and which are asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use yadokari_dockerfile::{
-    self as dockerfile, Dockerfile, Instruction, Located, Span, lint::Warning, suggest,
+    self as dockerfile, Dockerfile, Instruction, Located, lint::Warning, suggest,
 };
 use yadokari_image::{Platform, Reference};
 
@@ -23,6 +23,10 @@ pub(crate) struct Outline<'a> {
     pub(crate) warnings: Vec<Warning>,
     /// The platform of the build: the one asked for, or this machine's.
     pub(crate) platform: Platform,
+    /// The last stage of each name in the whole file.
+    named: HashMap<&'a str, StageId>,
+    /// The last stage of each name among those that are resolved so far.
+    earlier: HashMap<&'a str, StageId>,
 }
 
 /// A stage and what it starts from.
@@ -65,10 +69,15 @@ impl<'a> Outline<'a> {
             targets: Vec::new(),
             warnings: globals.warnings.clone(),
             platform,
+            named: names(dockerfile),
+            earlier: HashMap::new(),
         };
         for stage in &dockerfile.stages {
             let resolved = outline.resolve(stage, &globals)?;
+            let id = StageId(outline.stages.len());
             outline.stages.push(resolved);
+            let name = stage.name.as_deref();
+            outline.earlier.extend(name.map(|name| (name, id)));
         }
         outline.globals = globals.given;
         outline.targets = outline.find_targets()?;
@@ -164,12 +173,8 @@ impl<'a> Outline<'a> {
         if word == "scratch" {
             return Ok(OutlineBase::Scratch);
         }
-        let earlier = self
-            .stages
-            .iter()
-            .rposition(|known| known.stage.name.as_deref() == Some(word));
-        if let Some(index) = earlier {
-            return Ok(OutlineBase::Stage(StageId(index)));
+        if let Some(earlier) = self.earlier.get(word) {
+            return Ok(OutlineBase::Stage(*earlier));
         }
         match self.external(word, platform) {
             Ok(Source::Image(key)) => Ok(OutlineBase::Image {
@@ -234,14 +239,8 @@ impl<'a> Outline<'a> {
     }
 
     fn named_source(&self, word: &str) -> Result<Source, PlanErrorKind> {
-        let folded = word.to_lowercase();
-        let last = self
-            .dockerfile
-            .stages
-            .iter()
-            .rposition(|stage| stage.name.as_deref() == Some(folded.as_str()));
-        match last {
-            Some(index) => Ok(Source::Stage(StageId(index))),
+        match self.named.get(word.to_lowercase().as_str()) {
+            Some(last) => Ok(Source::Stage(*last)),
             None => self.external(word, &self.platform),
         }
     }
@@ -265,12 +264,7 @@ impl<'a> Outline<'a> {
                 .iter()
                 .filter_map(|stage| stage.name.as_deref())
         };
-        let found = self
-            .dockerfile
-            .stages
-            .iter()
-            .rposition(|stage| stage.name.as_deref() == Some(folded.as_str()));
-        found.map(StageId).ok_or_else(|| {
+        self.named.get(folded.as_str()).copied().ok_or_else(|| {
             let suggestion = suggest::nearest(&folded, names()).map(str::to_owned);
             PlanErrorKind::TargetUnknown {
                 name: name.to_owned(),
@@ -289,6 +283,14 @@ impl<'a> Outline<'a> {
             .and_then(|stage| stage.name.clone());
         named.unwrap_or_else(|| format!("stage-{}", id.0))
     }
+}
+
+/// The last stage of each name.
+fn names(dockerfile: &Dockerfile) -> HashMap<&str, StageId> {
+    let stages = dockerfile.stages.iter().enumerate();
+    stages
+        .filter_map(|(index, stage)| Some((stage.name.as_deref()?, StageId(index))))
+        .collect()
 }
 
 fn named(name: &str, context: &NamedContext, platform: &Platform) -> Result<Source, PlanErrorKind> {
@@ -429,11 +431,6 @@ impl<'a> FromWord<'a> {
         match self {
             Self::Copy(word) | Self::Mount(word) => word,
         }
-    }
-
-    /// Where a failure to resolve the word is reported; the reference knows no place for mounts.
-    pub(crate) fn span(self, instruction: Span) -> Option<Span> {
-        matches!(self, Self::Copy(_)).then_some(instruction)
     }
 
     pub(crate) fn source(self, outline: &Outline<'_>) -> Result<Source, PlanErrorKind> {

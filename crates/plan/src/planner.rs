@@ -1,11 +1,12 @@
 //! From a parsed Dockerfile to a [`Plan`], with the images it needs handed in as they become known.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use yadokari_dockerfile::lint::{Warning, predicate};
 use yadokari_dockerfile::{Dockerfile, Instruction, Located, Span, parse_trigger};
 use yadokari_image::Platform;
 
+use crate::epoch::Epoch;
 use crate::error::{PlanError, PlanErrorKind};
 use crate::graph::stage_sources;
 use crate::lint;
@@ -34,8 +35,8 @@ pub struct ImageRequest {
     pub key: ImageKey,
     /// The word in the Dockerfile.
     pub word: String,
-    /// The FROM, COPY or RUN; `None` for a mount, whose failures have no place.
-    pub span: Option<Span>,
+    /// The FROM, COPY or RUN.
+    pub span: Span,
 }
 
 /// Plans a build.
@@ -51,7 +52,11 @@ pub fn plan(
     request: &Request,
     images: &Images,
 ) -> Result<Progress, PlanError> {
-    let epoch = epoch(dockerfile, request)?;
+    let epoch = match Epoch::asked(dockerfile, &request.build_args)? {
+        Epoch::Unset => None,
+        Epoch::Seconds(seconds) => Some(seconds),
+        Epoch::Of(name) => return Err(PlanErrorKind::Epoch(name).nowhere()),
+    };
     let outline = Outline::new(dockerfile, request)?;
     let reached = Reach::from_targets(&outline, images)?;
     if !reached.missing.is_empty() {
@@ -86,6 +91,8 @@ pub fn plan(
 struct Reach {
     stages: BTreeSet<StageId>,
     missing: Vec<ImageRequest>,
+    /// The keys of what is missing.
+    asked: HashSet<ImageKey>,
     /// Triggers of each stage's base, parsed.
     triggers: HashMap<StageId, Vec<Located<Instruction>>>,
 }
@@ -122,7 +129,7 @@ impl Reach {
             OutlineBase::Image { key, word } => match images.get(key) {
                 Some(image) => image.config.config.on_build.clone(),
                 None => {
-                    self.ask(key, word, Some(span));
+                    self.ask(key, word, span);
                     Vec::new()
                 }
             },
@@ -149,13 +156,13 @@ impl Reach {
             if let Ok(Source::Image(key)) = word.source(outline)
                 && !images.contains_key(&key)
             {
-                self.ask(&key, word.text(), word.span(instruction.span));
+                self.ask(&key, word.text(), instruction.span);
             }
         }
     }
 
-    fn ask(&mut self, key: &ImageKey, word: &str, span: Option<Span>) {
-        if !self.missing.iter().any(|known| known.key == *key) {
+    fn ask(&mut self, key: &ImageKey, word: &str, span: Span) {
+        if self.asked.insert(key.clone()) {
             self.missing.push(ImageRequest {
                 key: key.clone(),
                 word: word.to_owned(),
@@ -279,33 +286,5 @@ impl Planner<'_> {
             ..Platform::new(&config.os, &config.architecture)
         };
         lint::base_platform(&mut self.warnings, stage, word, &found, expected);
-    }
-}
-
-/// The epoch that the build arguments, or the lines before the first FROM, set.
-fn epoch(dockerfile: &Dockerfile, request: &Request) -> Result<Option<i64>, PlanError> {
-    const NAME: &str = "SOURCE_DATE_EPOCH";
-    let given = request
-        .build_args
-        .iter()
-        .rev()
-        .find(|(name, _)| name == NAME)
-        .map(|(_, value)| value.clone());
-    let declared = || {
-        let declarations = dockerfile
-            .global_args
-            .iter()
-            .flat_map(|arg| &arg.value.declarations);
-        declarations
-            .rev()
-            .find(|declaration| declaration.name == NAME)
-            .and_then(|found| found.default.clone())
-    };
-    match given.or_else(declared).as_deref() {
-        None | Some("") => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| PlanErrorKind::Epoch(text.to_owned()).nowhere()),
     }
 }

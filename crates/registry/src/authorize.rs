@@ -10,6 +10,7 @@ use yadokari_image::Repository;
 
 use crate::challenge::{self, Challenge};
 use crate::client::Inner;
+use crate::cloud::CloudError;
 use crate::credentials::{Candidate, Candidates, Credential, CredentialError};
 use crate::endpoint::{Contact, Endpoint};
 use crate::response::rejection;
@@ -33,6 +34,11 @@ impl Scopes {
     /// Pushing to one repository what comes from another.
     pub(crate) fn mount(repository: &Repository, from: &Repository) -> Self {
         Self(vec![scope(repository, "pull,push"), scope(from, "pull")])
+    }
+
+    /// Nothing but being who we are.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
     }
 
     pub(crate) fn delete(repository: &Repository) -> Self {
@@ -101,6 +107,25 @@ impl Inner {
         }
         self.accept(key, 0);
         Err(refused(refusals, &candidates))
+    }
+
+    /// Sends a request with one credential and no other; the answer is a success.
+    pub(crate) async fn send_as(
+        &self,
+        endpoint: &Endpoint,
+        contact: &Contact,
+        scopes: &Scopes,
+        request: &Request<'_>,
+        candidate: &Candidate,
+    ) -> Result<Response, Cause> {
+        let attempt = self.attempt(endpoint, contact, scopes, request, Some(candidate));
+        match attempt.await? {
+            Attempt::Answer(response) => self.finish(response).await,
+            Attempt::Refused { status, reason } => {
+                let refusal = (candidate.source.clone(), status, reason);
+                Err(refused(vec![refusal], &Candidates::default()))
+            }
+        }
     }
 
     async fn attempt(
@@ -211,7 +236,10 @@ impl Inner {
         for failure in &candidates.failures {
             match failure {
                 // Images that are public in a cloud need no credentials.
-                CredentialError::CloudHelperMissing { .. } => tracing::debug!(%failure),
+                CredentialError::Cloud {
+                    source: CloudError::NoIdentity { .. },
+                    ..
+                } => tracing::debug!(%failure),
                 failure => tracing::warn!(%failure, "a source of credentials failed"),
             }
         }

@@ -1,24 +1,23 @@
-//! Blobs: streamed, checked, and resumed where a connection broke.
+//! Blobs: opened for reading, and looked for.
 
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures::stream::BoxStream;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode};
-use sha2::{Digest as _, Sha256};
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Method, Response};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 use yadokari_image::{Descriptor, Digest, Reference, Repository};
 
 use crate::authorize::Scopes;
-use crate::client::{Call, Client, Inner, failed};
+use crate::client::{Call, Client, failed};
+use crate::download::Download;
 use crate::endpoint::{Endpoint, Purpose};
-use crate::response::next_piece;
 use crate::transport::Request;
 use crate::{Cause, Operation, RegistryError};
 
@@ -59,17 +58,7 @@ impl Client {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<BlobReader, RegistryError> {
-        let mut download = Download {
-            inner: Arc::clone(&self.inner),
-            repository: repository.clone(),
-            digest: descriptor.digest,
-            size: descriptor.size,
-            open: None,
-            offset: 0,
-            hasher: Sha256::new(),
-            failures: 0,
-        };
-        download.reopen().await?;
+        let download = Download::begin(&self.inner, repository, descriptor).await?;
         let pieces = futures::stream::try_unfold(download, |mut download| async {
             match download.next().await {
                 Ok(piece) => Ok(piece.map(|piece| (piece, download))),
@@ -77,6 +66,21 @@ impl Client {
             }
         });
         Ok(BlobReader(StreamReader::new(Box::pin(pieces))))
+    }
+
+    /// How long to wait before a download that gave wrong bytes is begun again; `None` if it is not.
+    ///
+    /// `error` is what reading a [`BlobReader`] to its end came to, with its causes; `attempt` counts from 1.
+    /// Breaks are none of the caller's business: the reader mends them.
+    #[must_use]
+    pub fn wait_for_another_copy(
+        &self,
+        attempt: u32,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Option<Duration> {
+        let error = registry_error(error).filter(|error| error.is_wrong_content())?;
+        let policy = self.inner.options.layer_tries();
+        policy.delay(attempt, error)
     }
 
     /// The size of a blob in bytes, `None` if it does not exist. Mirrors are not asked.
@@ -103,7 +107,7 @@ impl Client {
             .ok_or_else(|| failed(&endpoint, operation, unknown))
     }
 
-    /// Whether a blob is there already and need not be pushed.
+    /// Whether a blob is there already and need not be pushed. What is known is not asked again.
     ///
     /// # Errors
     ///
@@ -113,8 +117,23 @@ impl Client {
         repository: &Repository,
         digest: Digest,
     ) -> Result<bool, RegistryError> {
+        if self.inner.held.has(repository, digest) {
+            return Ok(true);
+        }
         let endpoint = Endpoint::new(repository, Purpose::Push);
-        Ok(self.find_blob(&endpoint, digest).await?.is_some())
+        let found = self.find_blob(&endpoint, digest).await?.is_some();
+        if found {
+            self.inner.held.note(repository, digest);
+        }
+        Ok(found)
+    }
+
+    /// Other repositories of the same registry that this client has seen a blob in, or pushed it to.
+    #[must_use]
+    pub fn holders(&self, repository: &Repository, digest: Digest) -> Vec<Repository> {
+        let mut places = self.inner.held.on(repository.registry(), digest);
+        places.retain(|place| place != repository);
+        places
     }
 
     async fn find_blob(
@@ -143,180 +162,22 @@ impl Client {
     }
 }
 
-/// A blob on its way, and what is needed to go on when it stops.
-struct Download {
-    inner: Arc<Inner>,
-    repository: Repository,
-    digest: Digest,
-    size: u64,
-    open: Option<Open>,
-    /// Bytes taken so far.
-    offset: u64,
-    hasher: Sha256,
-    /// Breaks since the last good stretch.
-    failures: u32,
-}
-
-struct Open {
-    response: Response,
-    endpoint: Endpoint,
-    /// Bytes to throw away, because the place sends the blob from its start.
-    skip: u64,
-    taken: u64,
-}
-
-impl Download {
-    /// The next bytes, `None` at the end of a blob that is what it should be.
-    async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        loop {
-            let patience = self.inner.transport.patience();
-            let Some(open) = &mut self.open else {
-                self.reopen().await?;
-                continue;
-            };
-            match next_piece(&mut open.response, patience).await {
-                Ok(Some(mut piece)) => {
-                    let skipped = open.skip.min(piece.len() as u64);
-                    open.skip -= skipped;
-                    piece.advance(usize::try_from(skipped).unwrap_or(piece.len()));
-                    if !piece.is_empty() {
-                        return self.take(piece).map(Some);
-                    }
-                }
-                Ok(None) => return self.finish().map(|()| None),
-                Err(cause) => {
-                    let error = failed(&open.endpoint, Operation::PullBlob(self.digest), cause);
-                    self.pause(error).await?;
-                }
-            }
+/// The registry's error among an error's causes.
+fn registry_error<'a>(
+    mut error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a RegistryError> {
+    loop {
+        if let Some(found) = error.downcast_ref::<RegistryError>() {
+            return Some(found);
         }
-    }
-
-    fn take(&mut self, piece: Bytes) -> Result<Bytes, RegistryError> {
-        /// A stretch that is long enough to say that the connection works again.
-        const GOOD: u64 = 1024 * 1024;
-        let length = piece.len() as u64;
-        self.offset += length;
-        if self.offset > self.size {
-            return Err(self.failed(Cause::SizeMismatch {
-                expected: self.size,
-                found: self.offset,
-            }));
-        }
-        if let Some(open) = &mut self.open {
-            open.taken += length;
-            if open.taken >= GOOD {
-                self.failures = 0;
-            }
-        }
-        self.hasher.update(&piece);
-        Ok(piece)
-    }
-
-    fn finish(&mut self) -> Result<(), RegistryError> {
-        if self.offset < self.size {
-            return Err(self.failed(Cause::SizeMismatch {
-                expected: self.size,
-                found: self.offset,
-            }));
-        }
-        let found = Digest::from_sha256(self.hasher.clone().finalize().into());
-        if found == self.digest {
-            return Ok(());
-        }
-        Err(self.failed(Cause::DigestMismatch {
-            expected: self.digest,
-            found,
-        }))
-    }
-
-    /// Waits before the next try, or gives the error back if there is none.
-    async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
-        self.open = None;
-        self.failures += 1;
-        let Some(delay) = self.inner.options.retry.delay(self.failures, &error) else {
-            return Err(error);
+        let inside = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        error = match inside {
+            Some(inside) => inside,
+            None => error.source()?,
         };
-        tracing::warn!(%error, offset = self.offset, ?delay, "resuming");
-        tokio::time::sleep(delay).await;
-        Ok(())
     }
-
-    async fn reopen(&mut self) -> Result<(), RegistryError> {
-        let mut last = None;
-        for (at, endpoint) in self.inner.pull_endpoints(&self.repository) {
-            match self.open_at(&endpoint).await {
-                Ok(open) => {
-                    self.inner.prefer(&self.repository, at);
-                    self.open = Some(open);
-                    return Ok(());
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.expect("there is always a place to pull from"))
-    }
-
-    async fn open_at(&self, endpoint: &Endpoint) -> Result<Open, RegistryError> {
-        let call = Call {
-            endpoint,
-            operation: Operation::PullBlob(self.digest),
-            scopes: Scopes::pull(&endpoint.repository),
-        };
-        let rest = format!("blobs/{}", self.digest);
-        let range = HeaderValue::from_str(&format!("bytes={}-", self.offset));
-        let range = range.expect("a number is plain text");
-        let answer = self.inner.call(&call, |contact| {
-            let request = Request::new(Method::GET, contact.url(&endpoint.repository, &rest));
-            match self.offset {
-                0 => request,
-                _ => request.header(RANGE, range.clone()),
-            }
-        });
-        let response = answer.await?;
-        let skip = self
-            .check_start(&response)
-            .map_err(|cause| call.failed(cause))?;
-        Ok(Open {
-            response,
-            endpoint: endpoint.clone(),
-            skip,
-            taken: 0,
-        })
-    }
-
-    /// How many bytes of the answer were taken before, once its length is seen to fit.
-    fn check_start(&self, response: &Response) -> Result<u64, Cause> {
-        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
-        let start = if partial { self.offset } else { 0 };
-        if partial && range_start(response) != Some(start) {
-            return Err(Cause::Protocol {
-                what: "a range was asked for and another one sent",
-            });
-        }
-        match response.content_length() {
-            Some(length) if start + length != self.size => Err(Cause::SizeMismatch {
-                expected: self.size,
-                found: start + length,
-            }),
-            _ => Ok(self.offset - start),
-        }
-    }
-
-    fn failed(&self, cause: Cause) -> RegistryError {
-        let endpoint = match &self.open {
-            Some(open) => open.endpoint.clone(),
-            None => Endpoint::new(&self.repository, Purpose::Pull),
-        };
-        failed(&endpoint, Operation::PullBlob(self.digest), cause)
-    }
-}
-
-/// The start in `Content-Range: bytes start-end/size`.
-fn range_start(response: &Response) -> Option<u64> {
-    let value = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    let (start, _) = value.strip_prefix("bytes ")?.split_once('-')?;
-    start.trim().parse().ok()
 }
 
 /// Takes the registry's error out of one that came through a [`BlobReader`].

@@ -1,16 +1,19 @@
 //! [`Client`]: the way to every registry.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use reqwest::Response;
 use url::Url;
 use yadokari_image::Repository;
 
 use crate::authorize::{Access, Scopes};
+use crate::download::from_offset;
 use crate::endpoint::{Contact, Contacts, Endpoint, Purpose};
-use crate::transport::{Request, Transport};
-use crate::{Cause, ClientError, Mirror, Operation, Options, RegistryError, host};
+use crate::held::Held;
+use crate::response::rejection;
+use crate::transport::{Caller, Request, Transport};
+use crate::{Cause, ClientError, Operation, Options, RegistryError};
 
 /// A client for any number of registries.
 ///
@@ -26,9 +29,10 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) transport: Transport,
     pub(crate) access: Access,
+    pub(crate) held: Held,
     contacts: Contacts,
     /// Which of a repository's places answered last.
-    preferred: Mutex<HashMap<Repository, usize>>,
+    pub(crate) preferred: Mutex<HashMap<Repository, usize>>,
 }
 
 /// A request in the making, once the registry's address is known.
@@ -47,8 +51,9 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, ClientError> {
         let inner = Inner {
             transport: Transport::new(&options)?,
-            contacts: Contacts::new(options.insecure.clone()),
+            contacts: Contacts::new(&options),
             access: Access::default(),
+            held: Held::default(),
             preferred: Mutex::default(),
             options,
         };
@@ -59,61 +64,15 @@ impl Client {
 }
 
 impl Inner {
-    /// The places to pull a repository from, the one that answered last first.
-    pub(crate) fn pull_endpoints(&self, repository: &Repository) -> Vec<(usize, Endpoint)> {
-        let mut places: Vec<(usize, Endpoint)> =
-            self.places(repository).into_iter().enumerate().collect();
-        let preferred = self
-            .preferred
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = preferred.get(repository).filter(|at| **at < places.len()) {
-            places[..=*at].rotate_right(1);
-        }
-        places
-    }
-
-    fn places(&self, repository: &Repository) -> Vec<Endpoint> {
-        let registry = host::canonical(repository.registry());
-        let mapped = self
-            .options
-            .registry_map
-            .get(registry)
-            .into_iter()
-            .flatten();
-        let mirrors = self
-            .options
-            .mirrors
-            .iter()
-            .filter(|_| registry == host::DOCKER_HUB);
-        let mut places: Vec<Endpoint> = mapped
-            .chain(mirrors)
-            .filter_map(|mirror| on_mirror(mirror, repository))
-            .collect();
-        if places.is_empty() || !self.options.skip_default_registry_fallback {
-            places.push(Endpoint::new(repository, Purpose::Pull));
-        }
-        let last = places.len() - 1;
-        for place in &mut places[..last] {
-            place.has_alternative = true;
-        }
-        places
-    }
-
-    /// Remembers which of a repository's places answered.
-    pub(crate) fn prefer(&self, repository: &Repository, at: usize) {
-        let preferred = self.preferred.lock();
-        let mut preferred = preferred.unwrap_or_else(PoisonError::into_inner);
-        preferred.insert(repository.clone(), at);
-    }
-
     /// Sends what `request` makes until an answer comes that is final.
     pub(crate) async fn call<'r>(
         &self,
         call: &Call<'_>,
         request: impl Fn(&Contact) -> Request<'r>,
     ) -> Result<Response, RegistryError> {
-        let policy = call.endpoint.retry(self.options.retry);
+        let policy = call
+            .endpoint
+            .retry(self.options.tries(call.endpoint.purpose));
         policy.run(|| self.call_once(call, &request)).await
     }
 
@@ -127,6 +86,28 @@ impl Inner {
         self.send_authorized(call.endpoint, &contact, &call.scopes, &request(&contact))
             .await
             .map_err(|cause| call.failed(cause))
+    }
+
+    /// Reads from a place that a document names, without credentials and without special trust.
+    pub(crate) async fn fetch_elsewhere(&self, url: &str, offset: u64) -> Result<Response, Cause> {
+        let refused = || Cause::Redirect {
+            target: url.split('?').next().unwrap_or_default().to_owned(),
+        };
+        let url = Url::parse(url).map_err(|_| refused())?;
+        let host = url.host_str().ok_or_else(refused)?.to_owned();
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(refused());
+        }
+        let caller = Caller {
+            registry: &host,
+            purpose: Purpose::Pull,
+        };
+        let request = from_offset(url, offset);
+        let response = self.transport.send(caller, &request, None).await?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(rejection(response, self.transport.patience()).await),
+        }
     }
 
     pub(crate) async fn meet(&self, endpoint: &Endpoint) -> Result<Arc<Contact>, RegistryError> {
@@ -160,62 +141,9 @@ pub(crate) fn with_query(mut url: Url, name: &str, value: &str) -> Url {
     url
 }
 
-fn on_mirror(mirror: &Mirror, repository: &Repository) -> Option<Endpoint> {
-    Some(Endpoint {
-        repository: mirror.repository(repository)?,
-        purpose: Purpose::Pull,
-        plain_http: mirror.plain_http(),
-        has_alternative: false,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn places(image: &str, skip: bool) -> Vec<String> {
-        let client = Client::new(Options {
-            mirrors: vec![Mirror::parse("m1").unwrap(), Mirror::parse("m2/p").unwrap()],
-            registry_map: [("ghcr.io".to_owned(), vec![Mirror::parse("map:1").unwrap()])].into(),
-            skip_default_registry_fallback: skip,
-            ..Options::default()
-        });
-        let repository = Repository::parse(image).unwrap();
-        let endpoints = client.unwrap().inner.pull_endpoints(&repository);
-        endpoints
-            .into_iter()
-            .map(|(_, endpoint)| endpoint.repository.to_string())
-            .collect()
-    }
-
-    #[test]
-    fn mirrors_come_before_the_registry_itself() {
-        assert_eq!(
-            places("a", false),
-            ["m1/library/a", "m2/p/library/a", "docker.io/library/a"]
-        );
-        assert_eq!(places("a", true), ["m1/library/a", "m2/p/library/a"]);
-        assert_eq!(places("ghcr.io/a", false), ["map:1/a", "ghcr.io/a"]);
-        assert_eq!(places("quay.io/a", true), ["quay.io/a"]);
-    }
-
-    #[test]
-    fn the_place_that_answered_is_asked_first() {
-        let client = Client::new(Options {
-            mirrors: vec![Mirror::parse("m1").unwrap(), Mirror::parse("m2").unwrap()],
-            ..Options::default()
-        })
-        .unwrap();
-        let repository = Repository::parse("a").unwrap();
-        client.inner.prefer(&repository, 1);
-        let order: Vec<usize> = client
-            .inner
-            .pull_endpoints(&repository)
-            .into_iter()
-            .map(|(at, _)| at)
-            .collect();
-        assert_eq!(order, [1, 0, 2]);
-    }
 
     #[test]
     fn a_client_and_its_requests_may_move_between_threads() {

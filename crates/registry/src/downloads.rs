@@ -1,4 +1,6 @@
-//! A client for downloads that are no business of a registry: contexts, Dockerfiles and the sources of ADD.
+//! Clients for what is no business of a registry: contexts, Dockerfiles, the sources of ADD, token servers of clouds.
+
+use reqwest::ClientBuilder;
 
 use crate::tls::Certificates;
 use crate::transport::{proxies, user_agent};
@@ -12,16 +14,32 @@ use crate::{ClientError, Options};
 ///
 /// [`ClientError`] if a file that was named cannot be used, or a proxy is no URL.
 pub fn download_client(options: &Options, verify: bool) -> Result<reqwest::Client, ClientError> {
-    let tls = Certificates::load(&options.tls)?.config(None, verify)?;
+    build(builder(options, verify)?)
+}
+
+pub(crate) fn builder(options: &Options, verify: bool) -> Result<ClientBuilder, ClientError> {
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .user_agent(user_agent(options.user_agent_suffix.as_deref()))
         .connect_timeout(options.timeouts.connect)
         .read_timeout(options.timeouts.read)
         .no_proxy();
     for proxy in proxies(options)? {
         builder = builder.proxy(proxy);
     }
+    with_roots(builder, options, verify)
+}
+
+/// Adds the certificates and the name that every request goes out with.
+pub(crate) fn with_roots(
+    builder: ClientBuilder,
+    options: &Options,
+    verify: bool,
+) -> Result<ClientBuilder, ClientError> {
+    let tls = Certificates::load(&options.tls)?.config(None, verify)?;
+    let name = user_agent(options.user_agent_suffix.as_deref());
+    Ok(builder.tls_backend_preconfigured(tls).user_agent(name))
+}
+
+pub(crate) fn build(builder: ClientBuilder) -> Result<reqwest::Client, ClientError> {
     builder
         .build()
         .map_err(|source| ClientError::Http { source })

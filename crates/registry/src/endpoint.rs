@@ -12,7 +12,7 @@ use crate::challenge::{self, Challenge};
 use crate::error::ConnectProblem;
 use crate::response::rejection;
 use crate::transport::{Caller, Request, Transport};
-use crate::{Cause, RetryPolicy, Scope, host};
+use crate::{Cause, Options, RetryPolicy, Scope, host};
 
 /// Whether a request reads or writes, for settings that tell the two apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,11 +41,17 @@ pub(crate) struct Contact {
 }
 
 /// The registries met so far. Each is greeted once, however many requests wait for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Contacts {
     insecure: Scope,
-    met: Mutex<HashMap<(String, Purpose), Greeting>>,
+    skip_tls_verify: Scope,
+    met: Mutex<HashMap<Manner, Greeting>>,
 }
+
+/// A registry, whether it may be spoken to in the clear, and whether its certificate is checked.
+///
+/// One greeting serves pulls and pushes where nothing of that differs between them.
+type Manner = (String, bool, bool);
 
 /// The outcome of a greeting, once there is one.
 type Greeting = Arc<OnceCell<Arc<Contact>>>;
@@ -101,9 +107,10 @@ impl Contact {
 }
 
 impl Contacts {
-    pub(crate) fn new(insecure: Scope) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
-            insecure,
+            insecure: options.insecure.clone(),
+            skip_tls_verify: options.skip_tls_verify.clone(),
             met: Mutex::default(),
         }
     }
@@ -115,14 +122,15 @@ impl Contacts {
         endpoint: &Endpoint,
     ) -> Result<Arc<Contact>, Cause> {
         let registry = endpoint.repository.registry();
-        let cell = {
-            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = (registry.to_owned(), endpoint.purpose);
-            Arc::clone(met.entry(key).or_default())
-        };
         let plain = endpoint.plain_http
             || host::is_loopback(registry)
             || self.insecure.covers(registry, endpoint.purpose);
+        let unchecked = self.skip_tls_verify.covers(registry, endpoint.purpose);
+        let cell = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            let manner = (registry.to_owned(), plain, unchecked);
+            Arc::clone(met.entry(manner).or_default())
+        };
         cell.get_or_try_init(|| greet(transport, endpoint.caller(), plain))
             .await
             .cloned()
@@ -142,7 +150,6 @@ async fn greet(
         ) if plain_allowed => failure,
         other => return other.map(|(contact, _)| contact),
     };
-    // A TLS server answers plain HTTP with 400, so only another status is a registry's.
     let speaks_tls = matches!(
         failure,
         Cause::Connect {
@@ -151,7 +158,9 @@ async fn greet(
         }
     );
     match ping(transport, caller, "http").await {
-        Ok((_, StatusCode::BAD_REQUEST)) | Err(_) if speaks_tls => Err(failure),
+        // A TLS server answers plain HTTP with 400, so only another status is a registry's.
+        Ok((_, StatusCode::BAD_REQUEST)) => Err(failure),
+        Err(_) if speaks_tls => Err(failure),
         Ok((contact, _)) => Ok(contact),
         Err(plain_failure) => Err(plain_failure),
     }

@@ -84,6 +84,10 @@ pub enum Operation {
     PushBlob(Digest),
     /// Mounting a blob from another repository.
     MountBlob(Digest),
+    /// Trying a user name and password.
+    LogIn,
+    /// Asking whether a manifest exists, by tag or digest.
+    FindManifest(String),
     /// Writing a manifest, by tag or digest.
     PushManifest(String),
     /// Asking whether pushing is allowed.
@@ -263,7 +267,10 @@ impl fmt::Display for RegistryError {
             operation,
             cause,
         } = self;
-        write!(f, "{operation} {registry}/{repository}: {cause}")
+        match operation {
+            Operation::LogIn => write!(f, "{operation} {registry}: {cause}"),
+            _ => write!(f, "{operation} {registry}/{repository}: {cause}"),
+        }
     }
 }
 
@@ -290,11 +297,13 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("connect to"),
+            Self::LogIn => f.write_str("log in to"),
             Self::PullManifest(name) => write!(f, "pull manifest {name} of"),
             Self::PullBlob(digest) => write!(f, "pull blob {digest} of"),
             Self::FindBlob(digest) => write!(f, "look for blob {digest} in"),
             Self::PushBlob(digest) => write!(f, "push blob {digest} to"),
             Self::MountBlob(digest) => write!(f, "mount blob {digest} in"),
+            Self::FindManifest(name) => write!(f, "look for manifest {name} in"),
             Self::PushManifest(name) => write!(f, "push manifest {name} to"),
             Self::CheckPush => f.write_str("check push permission for"),
             Self::ListTags => f.write_str("list tags of"),
@@ -317,13 +326,37 @@ impl RegistryError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &*self.cause {
-            Cause::Rejected { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            Cause::Rejected { status, .. } => {
+                // 520 to 530 are what a content delivery network says of the registry behind it.
+                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=530)
+            }
+            Cause::TokenServer { status, .. } => matches!(status, 520..=530),
             Cause::Interrupted { .. } | Cause::Silent { .. } => true,
+            Cause::DigestMismatch { .. } | Cause::SizeMismatch { .. } => true,
             Cause::Connect { problem, .. } => {
                 matches!(problem, ConnectProblem::Refused | ConnectProblem::Other)
             }
             _ => false,
         }
+    }
+
+    /// Whether the registry answered, and said no.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status().is_some()
+    }
+
+    /// Whether each further try may take as long as a time limit.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(*self.cause, Cause::Connect { .. } | Cause::Silent { .. })
+    }
+
+    /// Whether bytes came that are not the promised ones, so that only a fresh start helps.
+    #[must_use]
+    pub fn is_wrong_content(&self) -> bool {
+        matches!(
+            *self.cause,
+            Cause::DigestMismatch { .. } | Cause::SizeMismatch { .. }
+        )
     }
 
     /// Whether the manifest, blob or repository does not exist.

@@ -71,20 +71,11 @@ impl Client {
         reference: &Reference,
         accept: Accept,
     ) -> Result<RawManifest, RegistryError> {
-        let mut last = None;
-        for (at, endpoint) in self.inner.pull_endpoints(reference.name()) {
-            match self.manifest_at(&endpoint, reference, accept).await {
-                Ok(manifest) => {
-                    self.inner.prefer(reference.name(), at);
-                    return Ok(manifest);
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "no manifest from this place");
-                    last = Some(error);
-                }
-            }
-        }
-        Err(last.expect("there is always a place to pull from"))
+        self.inner
+            .at_any_place(reference.name(), |endpoint| async move {
+                self.manifest_at(&endpoint, reference, accept).await
+            })
+            .await
     }
 
     /// Asks for a manifest's digest, type and size without reading it; `None` if it does not exist.
@@ -98,19 +89,42 @@ impl Client {
         &self,
         reference: &Reference,
     ) -> Result<Option<ManifestHead>, RegistryError> {
-        let mut last = None;
-        for (_, endpoint) in self.inner.pull_endpoints(reference.name()) {
-            let answer = self
-                .request_manifest(Method::HEAD, &endpoint, reference, Accept::ManifestOrIndex)
-                .await;
-            match answer {
-                Ok(response) => return Ok(Some(head(&response))),
-                Err(error) => last = Some(error),
-            }
+        let found = self
+            .inner
+            .at_any_place(reference.name(), |endpoint| async move {
+                let accept = Accept::ManifestOrIndex;
+                self.request_manifest(Method::HEAD, &endpoint, reference, accept)
+                    .await
+            })
+            .await;
+        match found {
+            Ok(response) => Ok(Some(head(&response))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         }
-        match last {
-            Some(error) if !error.is_not_found() => Err(error),
-            _ => Ok(None),
+    }
+
+    /// Whether a repository that is pushed to has a manifest already. Mirrors are not asked.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the registry does not say.
+    pub async fn has_manifest(&self, reference: &Reference) -> Result<bool, RegistryError> {
+        let endpoint = Endpoint::new(reference.name(), Purpose::Push);
+        let call = Call {
+            endpoint: &endpoint,
+            operation: Operation::FindManifest(reference.identifier()),
+            scopes: Scopes::push(reference.name()),
+        };
+        let rest = format!("manifests/{}", reference.identifier());
+        let answer = self.inner.call(&call, |contact| {
+            let url = contact.url(reference.name(), &rest);
+            Request::new(Method::HEAD, url).header(ACCEPT, Accept::ManifestOrIndex.header())
+        });
+        match answer.await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -162,7 +176,7 @@ impl Client {
         reference: &Reference,
         accept: Accept,
     ) -> Result<RawManifest, RegistryError> {
-        let policy = endpoint.retry(self.inner.options.retry);
+        let policy = endpoint.retry(self.inner.options.tries(endpoint.purpose));
         policy
             .run(|| async {
                 let response = self

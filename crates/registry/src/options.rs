@@ -30,12 +30,25 @@ pub struct Options {
     pub user_agent_suffix: Option<String>,
     /// How often and how fast to try again.
     pub retry: RetryPolicy,
+    /// Tries beyond those of `retry`, by what they are for.
+    pub extra_tries: ExtraTries,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// Proxies. Loopback hosts are never asked through one.
     pub proxies: Proxies,
     /// Bytes per request when a registry wants a blob in pieces.
     pub chunk_size: u64,
+}
+
+/// Tries that are added to a [`RetryPolicy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExtraTries {
+    /// For reading manifests, lists of tags and configs, and for beginning to read a layer.
+    pub download: u32,
+    /// For reading a layer to its end, after a break or wrong bytes in the middle of it.
+    pub layer: u32,
+    /// For pushing, mounting and deleting, and the questions that precede them.
+    pub push: u32,
 }
 
 /// Which requests a permission covers.
@@ -107,10 +120,26 @@ impl Default for Options {
             tls: TlsOptions::default(),
             user_agent_suffix: None,
             retry: RetryPolicy::default(),
+            extra_tries: ExtraTries::default(),
             timeouts: Timeouts::default(),
             proxies: Proxies::default(),
             chunk_size: 16 * 1024 * 1024,
         }
+    }
+}
+
+impl Options {
+    /// How often a request for `purpose` is tried.
+    pub(crate) fn tries(&self, purpose: Purpose) -> RetryPolicy {
+        self.retry.with_more(match purpose {
+            Purpose::Pull => self.extra_tries.download,
+            Purpose::Push => self.extra_tries.push,
+        })
+    }
+
+    /// How often a layer that broke off, or came wrong, is gone on with.
+    pub(crate) fn layer_tries(&self) -> RetryPolicy {
+        self.retry.with_more(self.extra_tries.layer)
     }
 }
 

@@ -87,6 +87,20 @@ impl Client {
         if descriptor.size > limit {
             return Err(read_failed(reference, Cause::TooLarge { limit }));
         }
+        let policy = self.inner.options.tries(Purpose::Pull);
+        // Breaks are mended below; a copy with wrong bytes has to be read again from its start.
+        policy
+            .run_where(RegistryError::is_wrong_content, || {
+                self.whole_blob(reference, descriptor)
+            })
+            .await
+    }
+
+    async fn whole_blob(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, RegistryError> {
         let mut reader = self.blob(reference.name(), descriptor).await?;
         let mut bytes = Vec::new();
         match reader.read_to_end(&mut bytes).await {

@@ -11,7 +11,8 @@ use crate::{RegistryError, date};
 /// How often and how fast failed requests are repeated.
 ///
 /// Only what may pass is repeated: too many requests, a server error, a connection
-/// that broke. The wait is a random part of a limit that doubles each time, or what
+/// that broke, bytes that are not the promised ones. A host that takes no connection, or
+/// never answers, is called half as often. The wait is a random part of a limit that doubles each time, or what
 /// the registry asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -28,7 +29,7 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            attempts: 5,
+            attempts: 8,
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(20),
             max_retry_after: Duration::from_secs(120),
@@ -46,6 +47,15 @@ impl RetryPolicy {
         }
     }
 
+    /// The same with so many tries more.
+    #[must_use]
+    pub fn with_more(self, tries: u32) -> Self {
+        Self {
+            attempts: self.attempts.saturating_add(tries),
+            ..self
+        }
+    }
+
     /// As many tries as by default, with waits of a few milliseconds, for tests.
     #[must_use]
     pub fn fast() -> Self {
@@ -58,12 +68,30 @@ impl RetryPolicy {
 
     /// How long to wait after the failed try number `attempt` (from 1); `None` gives up.
     pub(crate) fn delay(&self, attempt: u32, error: &RegistryError) -> Option<Duration> {
-        if attempt >= self.attempts.max(1) || !error.is_retryable() {
+        let asked = error.is_retryable().then(|| error.retry_after())?;
+        let policy = if error.is_slow() {
+            self.halved()
+        } else {
+            *self
+        };
+        policy.delay_after(attempt, asked)
+    }
+
+    /// As [`RetryPolicy::delay`] for what is known to be worth another try.
+    pub(crate) fn delay_after(&self, attempt: u32, asked: Option<Duration>) -> Option<Duration> {
+        if attempt >= self.attempts.max(1) {
             return None;
         }
-        match error.retry_after() {
+        match asked {
             Some(asked) => (asked <= self.max_retry_after).then_some(asked),
             None => Some(self.backoff(attempt)),
+        }
+    }
+
+    pub(crate) fn halved(&self) -> Self {
+        Self {
+            attempts: self.attempts.div_ceil(2),
+            ..*self
         }
     }
 
@@ -76,7 +104,19 @@ impl RetryPolicy {
     }
 
     /// Runs `attempt` until it succeeds or its error is final.
-    pub(crate) async fn run<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, RegistryError>
+    pub(crate) async fn run<T, F>(&self, attempt: impl FnMut() -> F) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        self.run_where(|_| true, attempt).await
+    }
+
+    /// As [`RetryPolicy::run`], for errors that `again` agrees to.
+    pub(crate) async fn run_where<T, F>(
+        &self,
+        again: impl Fn(&RegistryError) -> bool,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, RegistryError>
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
@@ -86,7 +126,7 @@ impl RetryPolicy {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let Some(delay) = self.delay(number, &error) else {
+            let Some(delay) = self.delay(number, &error).filter(|_| again(&error)) else {
                 return Err(error);
             };
             tracing::warn!(%error, attempt = number, ?delay, "trying again");

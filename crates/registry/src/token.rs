@@ -186,8 +186,10 @@ fn exchange_request(server: &TokenServer, scopes: &[String], token: &Secret) -> 
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "refresh_token")
         .append_pair("client_id", CLIENT)
-        .append_pair("scope", &scopes.join(" "))
         .append_pair("refresh_token", token.expose());
+    if !scopes.is_empty() {
+        form.append_pair("scope", &scopes.join(" "));
+    }
     if let Some(service) = &server.service {
         form.append_pair("service", service);
     }

@@ -1,15 +1,14 @@
-//! Pushing blobs: in one piece where that works, in several where it does not, and by mounting.
+//! Pushing blobs, by uploading or by mounting them.
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
-use reqwest::{Method, Response, StatusCode};
-use url::Url;
+use reqwest::{Method, StatusCode};
 use yadokari_image::{Digest, Repository};
 
 use crate::authorize::Scopes;
 use crate::client::{Call, Client, with_query};
 use crate::endpoint::{Endpoint, Purpose};
-use crate::transport::{Payload, Request, location};
-use crate::{Cause, Operation, RegistryError, Source};
+use crate::transport::Request;
+use crate::uploading::{Place, Upload};
+use crate::{Operation, RegistryError, Source};
 
 /// What a registry did when asked to mount a blob.
 #[derive(Debug)]
@@ -27,38 +26,17 @@ pub struct UploadSession {
     place: Option<Place>,
 }
 
-/// Where a registry expects the bytes.
-#[derive(Debug, Clone)]
-struct Place {
-    location: Url,
-    /// Bytes the registry has already.
-    received: u64,
-    /// The smallest piece that the registry takes, except for the last one.
-    least: u64,
-}
-
-/// How the bytes are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// One PUT.
-    Whole,
-    /// PATCHes of so many bytes, then an empty PUT.
-    Pieces(u64),
-}
-
-/// The smallest piece that is tried when a registry finds pieces too large.
-const SMALLEST_PIECE: u64 = 1024 * 1024;
-
 impl Client {
     /// Pushes a blob of `size` bytes, streaming it from `source`.
     ///
     /// The source is read in one request. If the registry refuses that, or the connection
-    /// breaks, the rest goes in pieces of [`crate::Options::chunk_size`] from where the registry is.
+    /// breaks, the rest goes in pieces of [`crate::Options::chunk_size`] from where the registry is;
+    /// in smaller ones if these fail, too, because a proxy with a limit may just hang up.
     /// Whether the blob is there already is not asked before: see [`Client::blob_exists`].
     ///
     /// # Errors
     ///
-    /// [`RegistryError`]; [`Cause::Source`] if the source fails or is shorter than `size`.
+    /// [`RegistryError`]; [`crate::Cause::Source`] if the source fails or is shorter than `size`.
     pub async fn push_blob(
         &self,
         repository: &Repository,
@@ -108,7 +86,10 @@ impl Client {
             Request::new(Method::POST, with_query(url, "from", from.path()))
         });
         match answer.await {
-            Ok(response) if response.status() == StatusCode::CREATED => Ok(Mount::Mounted),
+            Ok(response) if response.status() == StatusCode::CREATED => {
+                self.inner.held.note(repository, digest);
+                Ok(Mount::Mounted)
+            }
             Ok(response) => declined(Place::begun(&response).ok()),
             Err(error) if matches!(error.status(), Some(400..=405)) => declined(None),
             Err(error) => Err(error),
@@ -128,16 +109,12 @@ impl Client {
         source: &dyn Source,
     ) -> Result<(), RegistryError> {
         let endpoint = Endpoint::new(&session.repository, Purpose::Push);
-        let mut upload = Upload {
-            client: self,
-            call: push_call(&endpoint, Operation::PushBlob(digest)),
-            digest,
-            size,
-            source,
-            place: session.place,
-            mode: Mode::Whole,
-        };
-        upload.run().await
+        let call = push_call(&endpoint, Operation::PushBlob(digest));
+        let blob = (digest, size);
+        let mut upload = Upload::new(self, call, blob, source, session.place);
+        upload.run().await?;
+        self.inner.held.note(&session.repository, digest);
+        Ok(())
     }
 
     /// Gives up an upload. The registry forgets it sooner or later in any case, so errors are not reported.
@@ -171,7 +148,7 @@ impl Client {
         Ok(())
     }
 
-    async fn begin(&self, call: &Call<'_>) -> Result<Place, RegistryError> {
+    pub(crate) async fn begin(&self, call: &Call<'_>) -> Result<Place, RegistryError> {
         let repository = &call.endpoint.repository;
         let answer = self.inner.call(call, |contact| {
             Request::new(Method::POST, contact.url(repository, "blobs/uploads/"))
@@ -187,200 +164,3 @@ fn push_call(endpoint: &Endpoint, operation: Operation) -> Call<'_> {
         scopes: Scopes::push(&endpoint.repository),
     }
 }
-
-impl Place {
-    /// Reads the answer to the beginning of an upload.
-    fn begun(response: &Response) -> Result<Self, Cause> {
-        let least = response.headers().get("oci-chunk-min-length");
-        Ok(Self {
-            location: location(response, response.url())?,
-            received: 0,
-            least: least
-                .and_then(|least| least.to_str().ok()?.parse().ok())
-                .unwrap_or(0),
-        })
-    }
-}
-
-/// A blob on its way to a registry.
-struct Upload<'a> {
-    client: &'a Client,
-    call: Call<'a>,
-    digest: Digest,
-    size: u64,
-    source: &'a dyn Source,
-    place: Option<Place>,
-    mode: Mode,
-}
-
-impl Upload<'_> {
-    async fn run(&mut self) -> Result<(), RegistryError> {
-        let policy = self.client.inner.options.retry;
-        let mut failures = 0;
-        let mut furthest = 0;
-        loop {
-            let Err(error) = self.send().await else {
-                return Ok(());
-            };
-            if self.change_mode(&error) {
-                continue;
-            }
-            let reached = self.place.as_ref().map_or(0, |place| place.received);
-            failures = if reached > furthest { 1 } else { failures + 1 };
-            furthest = furthest.max(reached);
-            let passing = error.is_retryable() || lost_session(&error);
-            let delay = policy.delay(failures, &error);
-            let delay =
-                delay.or((passing && failures < policy.attempts).then_some(policy.base_delay));
-            let Some(delay) = delay else {
-                return Err(error);
-            };
-            tracing::warn!(%error, ?delay, "resuming the upload");
-            tokio::time::sleep(delay).await;
-            if self.arrived().await {
-                return Ok(());
-            }
-            self.resume().await;
-        }
-    }
-
-    /// Sends what is missing, beginning an upload if there is none.
-    async fn send(&mut self) -> Result<(), RegistryError> {
-        let place = match self.place.take() {
-            Some(place) => place,
-            None => self.client.begin(&self.call).await?,
-        };
-        self.place = Some(place.clone());
-        match self.mode {
-            Mode::Whole => self.put(&place, 0, self.size).await,
-            Mode::Pieces(piece) => {
-                self.patch(piece.max(place.least)).await?;
-                let place = self.place.clone().unwrap_or(place);
-                self.put(&place, self.size, 0).await
-            }
-        }
-    }
-
-    /// The closing PUT, with the bytes that have not been sent.
-    async fn put(&self, place: &Place, offset: u64, length: u64) -> Result<(), RegistryError> {
-        let url = with_query(place.location.clone(), "digest", &self.digest.to_string());
-        let body = match length {
-            0 => Payload::None,
-            _ => self.piece(offset, length),
-        };
-        let answer = self.client.inner.call_once(&self.call, |_| {
-            Request::new(Method::PUT, url.clone())
-                .header(CONTENT_TYPE, OCTETS)
-                .body(body.clone())
-        });
-        answer.await.map(drop)
-    }
-
-    async fn patch(&mut self, piece: u64) -> Result<(), RegistryError> {
-        while let Some(place) = self
-            .place
-            .clone()
-            .filter(|place| place.received < self.size)
-        {
-            let length = piece.min(self.size - place.received);
-            let last = place.received + length - 1;
-            let range = HeaderValue::from_str(&format!("{}-{last}", place.received));
-            let range = range.expect("numbers are plain text");
-            let answer = self.client.inner.call_once(&self.call, |_| {
-                Request::new(Method::PATCH, place.location.clone())
-                    .header(CONTENT_TYPE, OCTETS)
-                    .header(CONTENT_RANGE, range.clone())
-                    .body(self.piece(place.received, length))
-            });
-            let response = answer.await?;
-            let received = received(&response).unwrap_or(last + 1);
-            if received <= place.received || received > self.size {
-                return Err(self.call.failed(Cause::Protocol {
-                    what: "an upload does not advance",
-                }));
-            }
-            let location = location(&response, response.url());
-            self.place = Some(Place {
-                location: location.map_err(|cause| self.call.failed(cause))?,
-                received,
-                ..place
-            });
-        }
-        Ok(())
-    }
-
-    fn piece(&self, offset: u64, length: u64) -> Payload<'_> {
-        Payload::Piece {
-            source: self.source,
-            offset,
-            length,
-        }
-    }
-
-    /// Goes over to pieces, or to smaller ones, if that is what the registry's refusal asks for.
-    fn change_mode(&mut self, error: &RegistryError) -> bool {
-        let next = match (self.mode, error.status()) {
-            (Mode::Whole, Some(405 | 411 | 413 | 415 | 501)) => {
-                self.client.inner.options.chunk_size
-            }
-            (Mode::Pieces(piece), Some(413)) if piece > SMALLEST_PIECE => piece / 2,
-            _ => return false,
-        };
-        self.mode = Mode::Pieces(next.max(1));
-        self.place = None;
-        true
-    }
-
-    /// Whether the blob is there after all: the answer may have been lost, not the blob.
-    async fn arrived(&self) -> bool {
-        let repository = &self.call.endpoint.repository;
-        matches!(
-            self.client.blob_exists(repository, self.digest).await,
-            Ok(true)
-        )
-    }
-
-    /// Asks the registry how far it got; if it does not say, the next try starts over.
-    async fn resume(&mut self) {
-        let Some(place) = self.place.take() else {
-            return;
-        };
-        let pieces = Mode::Pieces(self.client.inner.options.chunk_size.max(1));
-        let answer = self.client.inner.call_once(&self.call, |_| {
-            Request::new(Method::GET, place.location.clone())
-        });
-        if let Ok(response) = answer.await
-            && let Some(received) =
-                received(&response).filter(|received| (1..=self.size).contains(received))
-        {
-            let location = location(&response, response.url()).unwrap_or(place.location);
-            self.place = Some(Place {
-                location,
-                received,
-                least: place.least,
-            });
-            self.mode = match self.mode {
-                Mode::Whole => pieces,
-                smaller => smaller,
-            };
-        } else if self.size > self.client.inner.options.chunk_size {
-            self.mode = pieces;
-        }
-    }
-}
-
-/// Whether the registry no longer knows the upload, or is at another byte of it.
-fn lost_session(error: &RegistryError) -> bool {
-    matches!(error.status(), Some(404 | 416))
-}
-
-/// Bytes received, from `Range: 0-last`.
-fn received(response: &Response) -> Option<u64> {
-    let range = response.headers().get(RANGE)?.to_str().ok()?;
-    let range = range.strip_prefix("bytes=").unwrap_or(range);
-    let (start, last) = range.split_once('-')?;
-    let last: u64 = last.trim().parse().ok()?;
-    (start.trim() == "0").then_some(last.checked_add(1)?)
-}
-
-const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use yadokari_layer::Contents;
 use yadokari_tree::{Change, Changes, Metadata, Node, TreePath};
 
+use crate::body::write_body;
 use crate::error::UnpackError;
 use crate::place::{Placer, Shortfalls};
 use crate::root::Root;
-use crate::unpack::{BUFFER_SIZE, record, write_body};
+use crate::unpack::{BUFFER_SIZE, record};
 
 /// Makes the disk follow a change of the tree, metadata with nanoseconds and
 /// all attributes included. Names of one changed inode become hard links.

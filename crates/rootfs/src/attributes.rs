@@ -33,13 +33,24 @@ fn is_overlay_mark(name: &[u8]) -> bool {
 pub(crate) fn read(dir: &Dir, name: &[u8]) -> io::Result<Xattrs> {
     let path = dir.proc_path(name);
     match list(|buffer| llistxattr(&path, buffer)) {
-        Ok(names) => values(&names, |attribute, buffer| {
+        Ok(names) => values(split(&names), |attribute, buffer| {
             lgetxattr(&path, attribute, buffer)
         }),
         Err(Errno::OPNOTSUPP) => Ok(Xattrs::EMPTY),
         Err(Errno::NOENT | Errno::NOTDIR) => read_opened(dir, name),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The attributes a tree records, of those that [`names`] found.
+pub(crate) fn read_of(dir: &Dir, name: &[u8], names: &[Vec<u8>]) -> io::Result<Xattrs> {
+    if names.is_empty() {
+        return Ok(Xattrs::EMPTY);
+    }
+    let path = dir.proc_path(name);
+    values(names.iter().map(Vec::as_slice), |attribute, buffer| {
+        lgetxattr(&path, attribute, buffer)
+    })
 }
 
 /// The names of all attributes there are, whoever they belong to.
@@ -49,11 +60,14 @@ pub(crate) fn names(dir: &Dir, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         names => names?,
     };
-    let names = names.split(|byte| *byte == 0);
-    Ok(names
+    Ok(split(&names).map(<[u8]>::to_vec).collect())
+}
+
+/// The names of a list as the kernel gives it, each with a zero after it.
+fn split(names: &[u8]) -> impl Iterator<Item = &[u8]> {
+    names
+        .split(|byte| *byte == 0)
         .filter(|name| !name.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect())
 }
 
 /// One attribute's value, if there is such an attribute.
@@ -66,9 +80,18 @@ pub(crate) fn value(dir: &Dir, name: &[u8], attribute: &[u8]) -> io::Result<Opti
     }
 }
 
-/// Removes one attribute.
+/// Sets one attribute.
+pub(crate) fn set(dir: &Dir, name: &[u8], attribute: &[u8], value: &[u8]) -> io::Result<()> {
+    let path = dir.proc_path(name);
+    Ok(lsetxattr(path, attribute, value, XattrFlags::empty())?)
+}
+
+/// Removes one attribute. It may have gone through another name of the inode.
 pub(crate) fn remove(dir: &Dir, name: &[u8], attribute: &[u8]) -> io::Result<()> {
-    Ok(lremovexattr(dir.proc_path(name), attribute)?)
+    match lremovexattr(dir.proc_path(name), attribute) {
+        Err(Errno::NODATA) => Ok(()),
+        removed => Ok(removed?),
+    }
 }
 
 /// The way without /proc, which only files and directories have.
@@ -78,7 +101,7 @@ fn read_opened(dir: &Dir, name: &[u8]) -> io::Result<Xattrs> {
         return Ok(Xattrs::EMPTY);
     };
     match list(|buffer| flistxattr(&file, buffer)) {
-        Ok(names) => values(&names, |attribute, buffer| {
+        Ok(names) => values(split(&names), |attribute, buffer| {
             fgetxattr(&file, attribute, buffer)
         }),
         Err(Errno::OPNOTSUPP) => Ok(Xattrs::EMPTY),
@@ -100,12 +123,12 @@ fn list(ask: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Res
     }
 }
 
-fn values(
-    names: &[u8],
+fn values<'a>(
+    names: impl Iterator<Item = &'a [u8]>,
     ask: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
 ) -> io::Result<Xattrs> {
     let mut found = Xattrs::EMPTY;
-    for name in names.split(|byte| *byte == 0).filter(|name| belongs(name)) {
+    for name in names.filter(|name| belongs(name)) {
         match list(|buffer| ask(name, buffer)) {
             Ok(value) => found.insert(name, value),
             // Removed in between, or not for this user to read.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use rustix::fs::FileType;
 use sha2::{Digest, Sha256};
-use yadokari_tree::{ContentDigest, Kind, Metadata, Node, Timestamp};
+use yadokari_tree::{ContentDigest, Kind, Metadata, Node, Timestamp, Xattrs};
 
 use crate::attributes;
 use crate::directory::Dir;
@@ -54,7 +54,18 @@ pub(crate) fn read(
     found: &Found,
     candidates: &[Candidate<'_>],
 ) -> io::Result<Node> {
-    let metadata = found.metadata(attributes::read(dir, name)?);
+    read_with(dir, name, found, attributes::read(dir, name)?, candidates)
+}
+
+/// [`read`] of an entry whose attributes have been read.
+pub(crate) fn read_with(
+    dir: &Dir,
+    name: &[u8],
+    found: &Found,
+    xattrs: Xattrs,
+    candidates: &[Candidate<'_>],
+) -> io::Result<Node> {
+    let metadata = found.metadata(xattrs);
     let fresh = Node::new(metadata, kind(dir, name, found)?);
     let alike: Vec<_> = candidates
         .iter()

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 
-use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, futimens};
+use rustix::fs::{Gid, Mode, Uid, fchmod, fchown, fstat, futimens};
 use rustix::io::Errno;
 use yadokari_tree::{Metadata, TreePath};
 
@@ -13,12 +13,22 @@ use crate::attributes;
 use crate::directory::{Dir, times};
 use crate::error::{At, DiskError, UnpackError};
 
-/// Describes an open file. Says how many attributes were refused.
+/// Describes a file that was just made and written. Says how many attributes
+/// were refused.
+///
+/// Most files are made with the owner and mode they are to have, and need no
+/// more than a look.
 pub(crate) fn file(file: &File, path: &TreePath, metadata: &Metadata) -> Result<u64, UnpackError> {
-    let (uid, gid) = (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid));
-    owned(fchown(file, Some(uid), Some(gid)), path, metadata)?;
-    let moded = fchmod(file, Mode::from_raw_mode(metadata.mode.into()));
-    moded.map_err(io::Error::from).at(MODE, path)?;
+    let made = fstat(file).map_err(io::Error::from).at("examine", path)?;
+    let owned_already = (made.st_uid, made.st_gid) == (metadata.uid, metadata.gid);
+    if !owned_already {
+        let (uid, gid) = (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid));
+        owned(fchown(file, Some(uid), Some(gid)), path, metadata)?;
+    }
+    if !owned_already || made.st_mode & 0o7777 != u32::from(metadata.mode) {
+        let moded = fchmod(file, Mode::from_raw_mode(metadata.mode.into()));
+        moded.map_err(io::Error::from).at(MODE, path)?;
+    }
     let refused = attributes::write_opened(file, &metadata.xattrs).at(ATTRIBUTES, path)?;
     let timed = futimens(file, &times(metadata.mtime));
     timed.map_err(io::Error::from).at(TIME, path)?;
@@ -72,6 +82,15 @@ impl Entry<'_> {
     fn time(&self, metadata: &Metadata) -> Result<(), UnpackError> {
         let timed = self.parent.set_mtime(self.name, metadata.mtime);
         Ok(timed.at(TIME, self.path)?)
+    }
+}
+
+/// A directory itself, as an entry to describe.
+pub(crate) fn itself<'a>(dir: &'a Dir, path: &'a TreePath) -> Entry<'a> {
+    Entry {
+        parent: dir,
+        name: b".",
+        path,
     }
 }
 

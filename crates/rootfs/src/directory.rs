@@ -65,8 +65,15 @@ impl Dir {
 
     /// Creates a new file for writing, private until its mode is set.
     pub(crate) fn create(&self, name: &[u8]) -> io::Result<File> {
+        self.create_as(name, 0o600)
+    }
+
+    /// Creates a new file for writing with the permission bits of `mode`, as
+    /// far as this process gives any away.
+    pub(crate) fn create_as(&self, name: &[u8], mode: u16) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        Ok(fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+        let mode = Mode::from_raw_mode(u32::from(mode & 0o777));
+        Ok(fs::openat(&self.0, name, flags, mode)?.into())
     }
 
     /// Reads everything `statx` knows that a snapshot compares.

@@ -47,7 +47,7 @@ fn hash_file(root: &Root, path: &TreePath, node: &Node) -> Result<(), DiskError>
     let Some(content) = node.content().filter(|content| content.digest().is_none()) else {
         return Ok(());
     };
-    let (dir, name) = root.parent(path).at("open the directory of", path)?;
+    let (dir, name) = root.place(path).at("open the directory of", path)?;
     content.set_digest(hash(&dir, name).at("read", path)?);
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(crate) fn resolve(root: &Root, path: &TreePath) -> io::Result<TreePath> {
 }
 
 fn link_text(root: &Root, path: &TreePath) -> io::Result<Option<Box<[u8]>>> {
-    let (parent, name) = root.parent(path)?;
+    let (parent, name) = root.place(path)?;
     match kind_of(&parent.stat(name)?) {
         FileType::Symlink => parent.read_link(name).map(Some),
         _ => Ok(None),

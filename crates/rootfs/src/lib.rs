@@ -27,7 +27,9 @@
 
 mod apply;
 mod attributes;
+mod below;
 mod beneath;
+mod body;
 mod clock;
 mod clone;
 mod compare;
@@ -49,6 +51,7 @@ mod root;
 mod scan;
 mod selection;
 mod snapshot;
+mod stored;
 mod unpack;
 
 pub use apply::apply;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use rustix::fs::{FileType, RawDir};
 
-use crate::directory::Dir;
+use crate::directory::{Dir, kind_of};
 
 /// All names of one directory, kept in one buffer.
 #[derive(Debug, Default)]
@@ -60,6 +60,19 @@ impl Listing {
         let bytes = &self.bytes;
         self.entries
             .sort_unstable_by(|a, b| a.name(bytes).cmp(b.name(bytes)));
+    }
+
+    /// The same with the types that the directory does not record looked up.
+    pub(crate) fn with_kinds(mut self, dir: &Dir) -> io::Result<Self> {
+        let bytes = &self.bytes;
+        let unknown = self
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.kind == FileType::Unknown);
+        for entry in unknown {
+            entry.kind = kind_of(&dir.stat(entry.name(bytes))?);
+        }
+        Ok(self)
     }
 
     /// How many names there are.

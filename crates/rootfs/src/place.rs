@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, makedev};
 use rustix::io::Errno;
-use yadokari_tree::{Kind, Metadata, TreePath};
+use yadokari_tree::{Kind, Metadata, Node, TreePath};
 
+use crate::clone::copy_bytes;
 use crate::describe;
 use crate::directory::Dir;
 use crate::error::{At, UnpackError};
@@ -24,7 +25,9 @@ pub struct Shortfalls {
     pub attributes: u64,
 }
 
-/// Writes nodes below a root, replacing what is in their place.
+/// Writes nodes below a root, replacing what is in their place. In a root that
+/// lies over another, what goes is hidden, and directories of the one below are
+/// made anew to hold what changes in them.
 ///
 /// Directories stay open to their owner until [`Placer::finish`] gives them
 /// their metadata: by then nothing is put into them any more, so neither a mode
@@ -63,8 +66,9 @@ impl<'r> Placer<'r> {
                 match parent.child(name) {
                     Ok(_) => false,
                     Err(_) => {
-                        self.root.remove_all(path).at("replace", path)?;
+                        self.root.clear(path).at("replace", path)?;
                         parent.mkdir(name).at("create", path)?;
+                        self.cover(&parent, name, path)?;
                         true
                     }
                 }
@@ -85,7 +89,8 @@ impl<'r> Placer<'r> {
         body: impl FnOnce(&mut File) -> Result<T, UnpackError>,
     ) -> Result<T, UnpackError> {
         let (parent, name) = self.parent(path)?;
-        let mut file = self.fresh(&parent, path, || parent.create(name))?;
+        let create = || parent.create_as(name, metadata.mode);
+        let mut file = self.fresh(&parent, path, create)?;
         let written = body(&mut file)?;
         self.shortfalls.attributes += describe::file(&file, path, metadata)?;
         Ok(written)
@@ -151,6 +156,7 @@ impl<'r> Placer<'r> {
         if path == target {
             return Ok(true);
         }
+        self.bring_up(target)?;
         if target.starts_with(path) {
             return self.link_over(path, target);
         }
@@ -175,7 +181,7 @@ impl<'r> Placer<'r> {
         source
             .rename(source_name, &parent, &aside)
             .at("link", path)?;
-        self.root.remove_all(path).at("replace", path)?;
+        self.root.clear(path).at("replace", path)?;
         parent.rename(&aside, &parent, name).at("link", path)?;
         Ok(true)
     }
@@ -186,7 +192,48 @@ impl<'r> Placer<'r> {
             self.touched.insert(parent);
         }
         self.recent_parent = None;
-        Ok(self.root.remove_all(path).at("remove", path)?)
+        self.root.clear(path).at("remove", path)?;
+        let shown = self.root.below().and_then(|below| below.shown(path));
+        if shown.is_some() {
+            self.hide(path)?;
+        }
+        Ok(())
+    }
+
+    /// Hides a name of the root below.
+    fn hide(&mut self, path: &TreePath) -> Result<(), UnpackError> {
+        let (parent, name) = self.parent(path)?;
+        let whiteout = || parent.mknod(name, FileType::CharacterDevice, 0);
+        Ok(unlocked(&parent, whiteout).at("hide", path)?)
+    }
+
+    /// Keeps what the root below has in a directory from showing in a new one.
+    fn cover(&self, parent: &Dir, name: &[u8], path: &TreePath) -> Result<(), UnpackError> {
+        match self.root.below() {
+            Some(below) if below.shows_directory(path) => {
+                Ok(below.cover(parent, name, path).at("cover", path)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies a name that only the root below has, so that something can be
+    /// done to it here.
+    fn bring_up(&mut self, path: &TreePath) -> Result<(), UnpackError> {
+        let Some(below) = self.root.below() else {
+            return Ok(());
+        };
+        let (parent, name) = self.parent(path)?;
+        let Some(node) = below.shown(path).filter(|_| parent.stat(name).is_err()) else {
+            return Ok(());
+        };
+        if !node.is_file() {
+            return self.special(path, node.metadata(), node.kind());
+        }
+        let mut source = below.root.open_file(path).at("open", path)?;
+        self.file(path, node.metadata(), |file| {
+            Ok(copy_bytes(&mut source, file).at("copy", path)?)
+        })
     }
 
     /// Gives every directory that was made, or changed inside, its metadata.
@@ -198,12 +245,20 @@ impl<'r> Placer<'r> {
         let touched = std::mem::take(&mut self.touched);
         // The root is nobody's entry: no layer says how it is.
         for path in touched.iter().rev().filter(|path| !path.is_root()) {
-            if let Some(metadata) = metadata(path) {
+            let known = metadata(path).or_else(|| self.metadata_below(path));
+            if let Some(metadata) = known {
                 self.describe_directory(path, metadata)?;
             }
         }
         self.root.forget();
         Ok(())
+    }
+
+    /// The metadata of a directory that was only made to hold something, and is
+    /// otherwise the one below.
+    fn metadata_below(&self, path: &TreePath) -> Option<&'r Metadata> {
+        let below = self.root.below().filter(|_| self.made.contains(path))?;
+        below.shown(path).map(Node::metadata)
     }
 
     fn describe_directory(
@@ -250,7 +305,7 @@ impl<'r> Placer<'r> {
     ) -> Result<T, UnpackError> {
         match unlocked(parent, &make) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.root.remove_all(path).at("replace", path)?;
+                self.root.clear(path).at("replace", path)?;
                 Ok(make().at("create", path)?)
             }
             made => Ok(made.at("create", path)?),

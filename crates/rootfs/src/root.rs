@@ -1,5 +1,7 @@
 //! The handle through which everything below a build root is reached.
 
+mod over;
+
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use yadokari_layer::Contents;
 use yadokari_tree::{Node, TreePath};
 
 use crate::attributes;
+use crate::below::Below;
 use crate::beneath::Resolver;
 use crate::directory::{Dir, READ};
 use crate::in_root;
@@ -23,6 +26,9 @@ use crate::remove::{remove_all, remove_children};
 /// [`Root::read_file`], which resolves links as if the directory were `/`.
 /// Paths may be longer than the kernel takes in one call.
 ///
+/// A root made by [`Root::over`] holds only what differs from another one, and
+/// shows that one's files wherever it has nothing of its own.
+///
 /// The directory of the last path is kept open, so going through paths in
 /// order costs one lookup per directory. Whoever lets another program rename
 /// directories below the root calls [`Root::forget`] afterwards; a scan does
@@ -33,6 +39,7 @@ pub struct Root {
     top: Arc<Dir>,
     resolver: Resolver,
     recent: Mutex<Option<(TreePath, Arc<Dir>)>>,
+    below: Option<Below>,
 }
 
 impl Root {
@@ -49,6 +56,7 @@ impl Root {
             top,
             resolver: Resolver::default(),
             recent: Mutex::new(None),
+            below: None,
         })
     }
 
@@ -84,8 +92,17 @@ impl Root {
     ///
     /// What the kernel says; `ELOOP` or `ENOTDIR` for symlinks.
     pub fn open_file(&self, path: &TreePath) -> io::Result<File> {
-        let (parent, name) = self.parent(path)?;
-        parent.read(name)
+        let opened = self
+            .parent(path)
+            .and_then(|(parent, name)| parent.read(name));
+        match (opened, &self.below) {
+            (Err(error), Some(below))
+                if error.kind() == io::ErrorKind::NotFound && below.shown(path).is_some() =>
+            {
+                below.root.open_file(path)
+            }
+            (opened, _) => opened,
+        }
     }
 
     /// Reads a file of the image as a program in it would: symlinks are
@@ -106,6 +123,10 @@ impl Root {
     }
 
     fn open_in_root(&self, path: &TreePath) -> io::Result<File> {
+        if self.below.is_some() {
+            // The kernel resolves links in one directory only.
+            return self.open_file(&in_root::resolve(self, path)?);
+        }
         // Looked at before it is opened: opening a device can do something.
         let looked = self
             .resolver
@@ -135,7 +156,7 @@ impl Root {
         let opened = if path.is_root() {
             fs::openat(&*self.top, c".", flags, Mode::empty())?
         } else {
-            let (parent, name) = self.parent(path)?;
+            let (parent, name) = self.place(path)?;
             fs::openat(&*parent, name, flags, Mode::empty())?
         };
         File::from(opened).metadata()

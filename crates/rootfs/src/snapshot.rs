@@ -71,6 +71,21 @@ impl Stamp {
         }
     }
 
+    /// A stamp that was kept.
+    pub(crate) const fn known(inode: u64, changed: Timestamp, links: u32) -> Self {
+        Self {
+            inode,
+            seconds: changed.seconds,
+            nanos: changed.nanos,
+            links,
+        }
+    }
+
+    /// When the inode last changed, in seconds since 1970 and nanoseconds.
+    pub(crate) const fn changed(self) -> (i64, u32) {
+        (self.seconds, self.nanos)
+    }
+
     /// Whether the inode may have changed after `taken` within the same tick.
     pub(crate) fn is_racy(self, taken: Timestamp) -> bool {
         Timestamp::new(self.seconds, self.nanos) >= taken
@@ -127,23 +142,30 @@ impl Before {
 
     /// The entries of this directory, none if it is none.
     pub(crate) fn children(&self) -> impl Iterator<Item = (&Name, Known<'_>)> {
-        let stamps = self.stamps.as_deref();
-        let mut directories = 0;
-        let children = self.node.children().into_iter().flatten();
-        children.enumerate().map(move |(at, (name, node))| {
-            let below = node.is_directory().then(|| {
-                directories += 1;
-                stamps.and_then(|stamps| stamps.directories.get(directories - 1))
-            });
-            let stamp = stamps.and_then(|stamps| stamps.entries.get(at).copied());
-            let known = Known {
-                node,
-                stamp,
-                stamps: below.flatten(),
-            };
-            (name, known)
-        })
+        children(&self.node, self.stamps.as_deref())
     }
+}
+
+/// The entries of a directory with what is known of each.
+pub(crate) fn children<'a>(
+    node: &'a Node,
+    stamps: Option<&'a Stamps>,
+) -> impl Iterator<Item = (&'a Name, Known<'a>)> {
+    let mut directories = 0;
+    let children = node.children().into_iter().flatten();
+    children.enumerate().map(move |(at, (name, node))| {
+        let below = node.is_directory().then(|| {
+            directories += 1;
+            stamps.and_then(|stamps| stamps.directories.get(directories - 1))
+        });
+        let stamp = stamps.and_then(|stamps| stamps.entries.get(at).copied());
+        let known = Known {
+            node,
+            stamp,
+            stamps: below.flatten(),
+        };
+        (name, known)
+    })
 }
 
 /// [`Before`] of an entry, borrowed from its directory.

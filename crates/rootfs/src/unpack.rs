@@ -1,13 +1,13 @@
 //! Writing the members of layer archives to disk, in step with a tree.
 
-use std::io::{self, Read, Write};
+use std::io::Read;
 
-use sha2::{Digest, Sha256};
 use yadokari_layer::LayerReader;
 use yadokari_tree::{
     Applied, ContentDigest, Entry, EntryKind, Follow, Metadata, Node, Tree, TreePath,
 };
 
+use crate::body::write_body;
 use crate::clone::copy_bytes;
 use crate::error::{At, UnpackError};
 use crate::place::{Placer, Shortfalls};
@@ -224,43 +224,6 @@ impl<'r> Unpacker<'r> {
             shortfalls: self.placer.shortfalls,
         })
     }
-}
-
-/// Copies a body of known size and hashes it on the way.
-pub(crate) fn write_body(
-    path: &TreePath,
-    size: u64,
-    content: &mut dyn Read,
-    file: &mut dyn Write,
-    buffer: &mut [u8],
-) -> Result<ContentDigest, UnpackError> {
-    let mut hash = Sha256::new();
-    let mut found = 0;
-    loop {
-        let length = match content.read(buffer) {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => {
-                let path = path.clone();
-                return Err(UnpackError::Content { path, source });
-            }
-        };
-        hash.update(&buffer[..length]);
-        file.write_all(&buffer[..length]).at("write", path)?;
-        found += length as u64;
-        if found > size {
-            break;
-        }
-    }
-    if found != size {
-        return Err(UnpackError::Length {
-            path: path.clone(),
-            expected: size,
-            found,
-        });
-    }
-    Ok(ContentDigest::from_bytes(hash.finalize().into()))
 }
 
 /// Notes what a file's bytes were when they were written.

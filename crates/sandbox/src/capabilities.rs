@@ -24,6 +24,11 @@ pub(crate) const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::AUDIT_WRITE);
 
+/// Whether this process has `capability` in effect.
+pub(crate) fn may(capability: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|own| own.effective.contains(capability))
+}
+
 /// Takes everything but [`DEFAULT`] out of the bounding set, so that no executable can give it back.
 ///
 /// Without `CAP_SETPCAP` the bounding set stays; then nothing but file capabilities

@@ -1,130 +1,115 @@
-//! The simplest isolation: `chroot`, devices by `mknod`, no `/proc`.
+//! The simplest isolation: `chroot`, devices by `mknod`, mounts by rename, no `/proc`.
+
+mod devices;
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, makedev, mknodat};
-
-use crate::devices::{LINKS, NODES};
+use crate::chroot::devices::Devices;
+use crate::control::Request;
 use crate::error::{At as _, RunError};
 use crate::launch::launch;
 use crate::probe::ProbeAnswer;
-use crate::process;
-use crate::reap;
-use crate::runner::{Exit, Note};
+use crate::process::{self, Report, Started};
+use crate::rootswap::{self, Session};
+use crate::runner::{Confinement, Exit, Note};
 use crate::spec::RunSpec;
 use crate::supervise::{self, Ended};
-use crate::{directory, landlock, stubs};
+use crate::{directory, etc, landlock, reap, stubs};
 
 /// Runs `spec` with its root as `/` and nothing else of its own.
-pub(crate) fn run(spec: &RunSpec, leash: impl AsFd) -> Result<Exit, RunError> {
-    if let Some(mount) = spec.mounts.first() {
-        return Err(RunError::Unsupported {
-            what: format!(
-                "the mount on {} in chroot isolation",
-                mount.target.display()
-            ),
-            needs: "namespaces or rootswap".to_owned(),
-        });
-    }
+pub(crate) fn run(
+    spec: &RunSpec,
+    request: &Request,
+    confinement: Confinement,
+    leash: impl AsFd,
+) -> Result<Exit, RunError> {
     reap::adopt_orphans()?;
     let root = directory::open(&spec.root)?;
+    for path in ["/proc", "/sys"] {
+        stubs::keep_directory(&root, &directory::resolve(&spec.root, Path::new(path))?)?;
+    }
     let devices = Devices::make(&spec.root, &root)?;
-    let result = run_prepared(spec, leash);
-    let left = reap::kill_descendants();
-    devices.remove();
+    let resolv_conf = etc::resolv_conf(spec);
+    let result = run_with_mounts(spec, request, confinement, &resolv_conf, leash);
+    let missing = devices.missing();
+    devices.remove()?;
     let mut exit = result?;
     exit.notes.push(Note::NoProc);
-    if left > 0 {
-        exit.notes.push(Note::LeftProcesses { count: left });
-    }
+    exit.notes.extend(missing);
     Ok(exit)
 }
 
-fn run_prepared(spec: &RunSpec, leash: impl AsFd) -> Result<Exit, RunError> {
-    let started = process::start(|_| become_command(spec))?;
-    match supervise::wait(started.pid, leash)? {
-        Ended::Exited(exit) => Ok(exit),
+fn run_with_mounts(
+    spec: &RunSpec,
+    request: &Request,
+    confinement: Confinement,
+    resolv_conf: &[u8],
+    leash: impl AsFd,
+) -> Result<Exit, RunError> {
+    let mut session = Session::in_place(spec, &request.state_dir, resolv_conf, &leash)?;
+    let ended = supervised(spec, confinement, leash);
+    session.restore()?;
+    let mut exit = ended?;
+    exit.notes.extend(rootswap::notes_about(spec));
+    exit.notes.extend(session.note_about_left_processes());
+    Ok(exit)
+}
+
+fn supervised(
+    spec: &RunSpec,
+    confinement: Confinement,
+    leash: impl AsFd,
+) -> Result<Exit, RunError> {
+    let Started { pid, notes } =
+        process::start(|report| become_command(spec, confinement, report))?;
+    match supervise::wait(pid, leash)? {
+        Ended::Exited(mut exit) => {
+            exit.notes = notes;
+            Ok(exit)
+        }
         Ended::Stopped => Err(RunError::Cancelled),
     }
 }
 
-fn become_command(spec: &RunSpec) -> Result<Infallible, RunError> {
+fn become_command(
+    spec: &RunSpec,
+    confinement: Confinement,
+    report: &mut Report,
+) -> Result<Infallible, RunError> {
     rustix::process::chroot(&spec.root).at("change the root to", &spec.root)?;
     rustix::process::chdir("/").at("enter", "/")?;
-    launch(spec, || Ok(()))
+    launch(spec, || {
+        if let Err(reason) = confine(spec, confinement) {
+            report.note(Note::Unconfined { reason });
+        }
+        Ok(())
+    })
 }
 
-/// The nodes made in an empty `/dev` for the time of a run.
-struct Devices {
-    dev: Option<OwnedFd>,
-    made: Vec<&'static str>,
-}
-
-impl Devices {
-    fn make(root: &Path, handle: &OwnedFd) -> Result<Self, RunError> {
-        let path: PathBuf = directory::resolve(root, Path::new("/dev"))?;
-        stubs::keep_directory(handle, &path)?;
-        let dev = directory::open_beneath(handle, &path)?;
-        if !directory::names(&dev).at("list", "/dev")?.is_empty() {
-            return Ok(Self {
-                dev: None,
-                made: Vec::new(),
-            });
-        }
-        let mut made = Vec::new();
-        for (name, major, minor) in NODES {
-            let mode = Mode::from_raw_mode(0o666);
-            // Where no node may be made the command has none; it is told by its absence.
-            if mknodat(
-                &dev,
-                name,
-                FileType::CharacterDevice,
-                mode,
-                makedev(major, minor),
-            )
-            .is_ok()
-            {
-                let _ = rustix::fs::chmodat(&dev, name, mode, rustix::fs::AtFlags::empty());
-                made.push(name);
-            }
-        }
-        for (name, target) in LINKS {
-            if symlink(target, root.join(&path).join(name)).is_ok() {
-                made.push(name);
-            }
-        }
-        Ok(Self {
-            dev: Some(dev),
-            made,
-        })
-    }
-
-    fn remove(self) {
-        if let Some(dev) = self.dev {
-            for name in self.made {
-                // The command may have removed it.
-                let _ = rustix::fs::unlinkat(&dev, name, rustix::fs::AtFlags::empty());
-            }
-        }
-    }
+/// Whoever may change the root can also get out of one; a domain keeps even such a command below this root.
+fn confine(spec: &RunSpec, confinement: Confinement) -> Result<(), String> {
+    rootswap::prepare_domain(spec, confinement)?;
+    landlock::confine(&[PathBuf::from("/")])
 }
 
 /// Changes the root of a child to the state directory.
 pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer, RunError> {
-    let spec = RunSpec::new(state_dir, ["/.probe-for-chroot"]);
-    let started = process::start(|_| become_command(&spec));
+    let mut spec = RunSpec::new(state_dir, ["/.probe-for-chroot"]);
+    spec.user = crate::spec::User::root();
+    let started = process::start(|report| become_command(&spec, Confinement::Off, report));
     match started {
         Ok(started) => drop(supervise::wait(started.pid, leash)?),
         // Nothing to execute there: all before it worked.
         Err(RunError::Exec { .. }) => {}
         Err(error) => return Err(error),
     }
+    let mut notes = vec![Note::NoProc];
+    notes.extend(landlock::unavailable().map(|reason| Note::Unconfined { reason }));
     Ok(ProbeAnswer {
         obstacle: None,
-        notes: vec![Note::NoProc],
+        notes,
         landlock: landlock::version(),
         overlay: false,
     })

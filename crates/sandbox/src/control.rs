@@ -15,7 +15,7 @@ use crate::container::ContainerHints;
 use crate::error::RunError;
 use crate::probe::ProbeAnswer;
 use crate::runner::{Confinement, Exit};
-use crate::spec::{Isolation, RunSpec, os_path, os_paths};
+use crate::spec::{Isolation, OverlayMarks, RunSpec, os_path, os_paths};
 
 /// What the helper is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +39,6 @@ pub(crate) enum Task {
     Probe {
         isolation: Isolation,
     },
-    /// Answered by an exit code of 0.
     TryOverlay,
 }
 
@@ -49,6 +48,7 @@ pub(crate) enum Reply {
     Exited(Exit),
     Failed(RunError),
     Probed(ProbeAnswer),
+    Overlay(OverlayMarks),
 }
 
 /// Longest message taken: specs hold an environment and mounts, never file contents of any size.

@@ -67,6 +67,12 @@ pub enum RunError {
         /// What the environment would have to offer.
         needs: String,
     },
+    /// No isolation works here, so nothing can be run.
+    #[error("no kind of isolation works here ({})", obstacles.join("; "))]
+    NoIsolation {
+        /// Each kind with the reason why it does not.
+        obstacles: Vec<String>,
+    },
     /// The spec is not usable.
     #[error("{what}: {reason}")]
     Invalid {

@@ -8,9 +8,8 @@ use std::process::ExitCode;
 use crate::control::{self, Reply, Request, Task};
 use crate::error::{At as _, Fault, RunError};
 use crate::probe::ProbeAnswer;
-use crate::runner::Exit;
 use crate::spec::Isolation;
-use crate::{chroot, kernel, namespaces, overlay, rootswap};
+use crate::{chroot, kernel, namespaces, rootswap};
 
 /// The first argument with which [`crate::Sandbox`] starts the helper.
 pub const HELPER_ARGUMENT: &str = "__run";
@@ -65,7 +64,7 @@ fn answer(request: &Request, leash: &UnixStream) -> Reply {
             let result = match isolation {
                 Isolation::Namespaces => namespaces::run(spec, leash),
                 Isolation::Rootswap => rootswap::run(spec, request, *confinement, leash),
-                Isolation::Chroot => chroot::run(spec, leash),
+                Isolation::Chroot => chroot::run(spec, request, *confinement, leash),
             };
             match result {
                 Ok(exit) => Reply::Exited(exit),
@@ -76,8 +75,8 @@ fn answer(request: &Request, leash: &UnixStream) -> Reply {
             Ok(answer) => Reply::Probed(answer),
             Err(error) => Reply::Failed(error),
         },
-        Task::TryOverlay => match overlay::examine(&request.state_dir) {
-            Ok(()) => Reply::Exited(Exit::exited(0)),
+        Task::TryOverlay => match namespaces::examine_overlay(&request.state_dir) {
+            Ok(marks) => Reply::Overlay(marks),
             Err(error) => Reply::Failed(error),
         },
     }

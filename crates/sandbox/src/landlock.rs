@@ -17,17 +17,44 @@ pub(crate) fn version() -> u32 {
     u32::try_from(create(std::ptr::null(), 0, VERSION)).unwrap_or(0)
 }
 
+/// Why there are no domains here, if there are none.
+///
+/// In a domain of the first version no file can be renamed from one directory to another, which commands do.
+pub(crate) fn unavailable() -> Option<String> {
+    match version() {
+        0 => Some("the kernel has no Landlock".to_owned()),
+        1 => Some("the kernel's Landlock is of version 1, which forbids renaming".to_owned()),
+        _ => None,
+    }
+}
+
 /// Puts this process into a domain that shuts it off from processes outside, and from nothing else.
 ///
 /// Without `CAP_SYS_ADMIN` this sets `no_new_privs`.
 pub(crate) fn guard_processes() -> Result<(), String> {
-    let version = version();
-    if version == 0 {
-        return Err("the kernel has no Landlock".to_owned());
+    if let Some(reason) = unavailable() {
+        return Err(reason);
     }
-    let ruleset = Ruleset::new(version, rights::EXECUTE)?;
-    ruleset.allow(Path::new("/"), rights::EXECUTE)?;
+    let version = version();
+    // A domain has to handle something; to move files between directories is forbidden unless it is allowed.
+    let handled = rights::EXECUTE | rights::REFER;
+    let ruleset = Ruleset::new(version, handled)?;
+    ruleset.allow(Path::new("/"), handled)?;
     ruleset.enforce()
+}
+
+/// Puts this process into a domain that may not signal processes outside nor use their abstract sockets, which
+/// belong to the network and not to the filesystem. Only where that costs no `no_new_privs`.
+pub(crate) fn keep_to_itself() -> Result<(), String> {
+    let version = version();
+    if version < SCOPES {
+        return Err("the kernel's Landlock has no scopes".to_owned());
+    }
+    let ruleset = Ruleset::new(version, 0)?;
+    if ruleset.restrict() {
+        return Ok(());
+    }
+    Err(last_fault("enter a Landlock domain for", "command").to_string())
 }
 
 /// Puts this process into a domain in which only the content of `open` may be used.
@@ -37,10 +64,10 @@ pub(crate) fn guard_processes() -> Result<(), String> {
 pub(crate) fn confine<'a>(
     open: impl IntoIterator<Item = &'a std::path::PathBuf>,
 ) -> Result<(), String> {
-    let version = version();
-    if version == 0 {
-        return Err("the kernel has no Landlock".to_owned());
+    if let Some(reason) = unavailable() {
+        return Err(reason);
     }
+    let version = version();
     let handled = rights::known_to(version);
     let ruleset = Ruleset::new(version, handled)?;
     ruleset.allow(Path::new("/"), rights::OF_NAMES)?;
@@ -50,9 +77,13 @@ pub(crate) fn confine<'a>(
     ruleset.enforce()
 }
 
+/// The first version that knows scopes.
+const SCOPES: u32 = 6;
+
 /// Access rights to files, by bit.
 mod rights {
     pub(super) const EXECUTE: u64 = 1 << 0;
+    pub(super) const REFER: u64 = 1 << 13;
     const READ_DIR: u64 = 1 << 3;
     const REMOVE_AND_MAKE: u64 = 0b1_1111_1111 << 4;
 
@@ -100,8 +131,12 @@ struct Ruleset {
 
 impl Ruleset {
     fn new(version: u32, handled: u64) -> Result<Self, String> {
-        const SCOPE_SIGNAL: u64 = 1 << 1;
-        let scoped = if version >= 6 { SCOPE_SIGNAL } else { 0 };
+        const ABSTRACT_SOCKETS_AND_SIGNALS: u64 = 0b11;
+        let scoped = if version >= SCOPES {
+            ABSTRACT_SOCKETS_AND_SIGNALS
+        } else {
+            0
+        };
         let attributes = RulesetAttributes {
             files: handled,
             network: 0,

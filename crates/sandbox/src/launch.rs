@@ -12,7 +12,7 @@ use rustix::process::{
 
 use crate::error::{At as _, Fault, RunError, fault};
 use crate::spec::{RunSpec, Security, Ulimit, User};
-use crate::{capabilities, kernel, lookup};
+use crate::{capabilities, kernel, lookup, seccomp};
 
 /// Becomes the command of `spec`; `/` is its root already.
 ///
@@ -29,6 +29,10 @@ pub(crate) fn launch(
         .map_err(RunError::WorkingDirectory)?;
     limit_resources(&spec.ulimits)?;
     confine()?;
+    if spec.security == Security::Sandbox {
+        // Where no filter may be had, the runtime's own is in force, or the kernel has none for anybody.
+        let _ = seccomp::refuse_privileged_calls();
+    }
     take_identity(spec)?;
     // Changing the user clears this, so it comes after.
     set_parent_process_death_signal(Some(Signal::KILL)).at("tie the command to", "/proc/self")?;

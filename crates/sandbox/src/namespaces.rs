@@ -6,9 +6,10 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, unshare};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive,
-    mount_change, mount_remount, unmount,
+    mount_change, mount_move, mount_remount, unmount,
 };
 use rustix::process::{chdir, pivot_root};
 
@@ -19,16 +20,17 @@ use crate::mounts::{self, Placed};
 use crate::probe::ProbeAnswer;
 use crate::process::{self, Report};
 use crate::runner::{Exit, Note};
-use crate::spec::{Mount, MountSource, Network, RunSpec, Security};
+use crate::spec::{Mount, MountSource, Network, OverlayMarks, RunSpec, Security};
 use crate::stubs::{self, Stubs};
 use crate::supervise::{self, Ended};
-use crate::{directory, etc, kernel, landlock, overlay};
+use crate::{directory, etc, kernel, landlock, overlay, userns};
 
 /// Runs `spec` in namespaces of its own.
 ///
 /// An overlay covers the root for this whole process: mount points that the root lacks are made
 /// and removed in it too.
 pub(crate) fn run(spec: &RunSpec, leash: impl AsFd) -> Result<Exit, RunError> {
+    userns::gain_mount_rights()?;
     let Some(overlay) = &spec.overlay else {
         return run_in_root(spec, leash);
     };
@@ -131,10 +133,12 @@ fn become_command(
     nix::unistd::sethostname(&spec.hostname).at("set the host name", &spec.hostname)?;
     launch(spec, || {
         if shared_proc {
-            guard_others(spec, report)
-        } else {
-            Ok(())
+            guard_others(spec, report);
+        } else if spec.security == Security::Sandbox {
+            // Kernels without it leave sockets of the machine's network within reach, as runtimes do.
+            let _ = landlock::keep_to_itself();
         }
+        Ok(())
     })
 }
 
@@ -256,9 +260,20 @@ fn dev_file(dev: &Path, path: &Path) -> PathBuf {
 /// Makes `root` the root of this mount namespace and forgets the old one.
 fn pivot_into(root: &Path) -> Result<(), Fault> {
     chdir(root).at("enter", root)?;
-    pivot_root(".", ".").at("pivot into", root)?;
-    unmount(".", UnmountFlags::DETACH).at("unmount the old root of", root)?;
+    match pivot_root(".", ".") {
+        Ok(()) => unmount(".", UnmountFlags::DETACH).at("unmount the old root of", root)?,
+        // Some runtimes' filters forbid this call even to those who may mount.
+        Err(Errno::PERM | Errno::NOSYS) => move_over_old_root(root)?,
+        Err(error) => return Err(error).at("pivot into", root),
+    }
     chdir("/").at("enter", "/")
+}
+
+/// Covers the old root with the new one. What is covered can only be had again by unmounting, which a command
+/// is not allowed.
+fn move_over_old_root(root: &Path) -> Result<(), Fault> {
+    mount_move(".", "/").at("move over the old root", root)?;
+    rustix::process::chroot(".").at("change the root to", root)
 }
 
 fn protect_proc(layout: &Layout<'_>) -> Result<(), Fault> {
@@ -396,18 +411,17 @@ fn unescape(field: &[u8]) -> PathBuf {
 }
 
 /// With a shared `/proc`, the environment and memory of the caller's processes would be readable.
-fn guard_others(spec: &RunSpec, report: &mut Report) -> Result<(), RunError> {
-    if !spec.user.is_root() {
-        return Ok(());
+fn guard_others(spec: &RunSpec, report: &mut Report) {
+    match landlock::guard_processes() {
+        Err(reason) if spec.user.is_root() => report.note(Note::Unconfined { reason }),
+        // The caller's processes belong to user 0, whom others cannot look at anyway.
+        _ => {}
     }
-    if let Err(reason) = landlock::guard_processes() {
-        report.note(Note::Unconfined { reason });
-    }
-    Ok(())
 }
 
 /// Tries everything a run needs, on an empty root in the state directory.
 pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer, RunError> {
+    userns::gain_mount_rights()?;
     let scratch = state_dir.join(format!(
         "probe-{}",
         rustix::process::getpid().as_raw_nonzero()
@@ -417,6 +431,12 @@ pub(crate) fn examine(state_dir: &Path, leash: impl AsFd) -> Result<ProbeAnswer,
     let result = examine_in(&scratch, &root, leash);
     fs::remove_dir_all(&scratch).at("remove", &scratch)?;
     result
+}
+
+/// Tries an overlay as a run would mount it.
+pub(crate) fn examine_overlay(state_dir: &Path) -> Result<OverlayMarks, RunError> {
+    userns::gain_mount_rights()?;
+    overlay::examine(state_dir)
 }
 
 fn examine_in(scratch: &Path, root: &Path, leash: impl AsFd) -> Result<ProbeAnswer, RunError> {
@@ -439,7 +459,7 @@ fn examine_in(scratch: &Path, root: &Path, leash: impl AsFd) -> Result<ProbeAnsw
 const HOSTS: &str = ".hosts";
 const RESOLV_CONF: &str = ".resolv.conf";
 
-const MASKED: [&str; 10] = [
+const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/kcore",
     "/proc/keys",
@@ -449,7 +469,9 @@ const MASKED: [&str; 10] = [
     "/proc/sched_debug",
     "/proc/scsi",
     "/proc/asound",
+    "/proc/interrupts",
     "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 
 const READ_ONLY: [&str; 5] = [

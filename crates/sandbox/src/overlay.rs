@@ -55,15 +55,17 @@ impl Mounted {
 
 /// The directories of an overlay, held open so that their names need not fit into mount options.
 struct Layers {
-    lower: OwnedFd,
+    /// The topmost first.
+    lower: Vec<OwnedFd>,
     upper: OwnedFd,
     work: OwnedFd,
 }
 
 impl Layers {
     fn open(root: &Path, overlay: &Overlay) -> Result<Self, Fault> {
+        let lower = std::iter::once(root).chain(overlay.lower.iter().map(PathBuf::as_path));
         Ok(Self {
-            lower: directory::open(root)?,
+            lower: lower.map(directory::open).collect::<Result<_, _>>()?,
             upper: directory::open(&overlay.upper)?,
             work: directory::open(&overlay.work)?,
         })
@@ -76,46 +78,47 @@ impl Layers {
             OverlayMarks::Trusted => "",
             OverlayMarks::User => ",userxattr",
         };
+        let lower: Vec<_> = self.lower.iter().map(name).collect();
         format!(
             "lowerdir={},upperdir={},workdir={},redirect_dir=nofollow,metacopy=off,index=off{marks}",
-            name(&self.lower),
+            lower.join(":"),
             name(&self.upper),
             name(&self.work),
         )
     }
 }
 
-impl OverlayMarks {
-    /// The marks that can be written here: only the machine's own root may write `trusted` attributes.
-    pub(crate) fn here() -> Self {
-        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        let words: Vec<_> = map.split_whitespace().collect();
-        match words.as_slice() {
-            [] | ["0", "0", "4294967295"] => Self::Trusted,
-            _ => Self::User,
-        }
-    }
-}
-
 /// Tries everything a run on an overlay needs, in the state directory, and leaves nothing.
-pub(crate) fn examine(state_dir: &Path) -> Result<(), RunError> {
+///
+/// Gives the marks that can be written here: those of the machine's own root, or those of a user namespace.
+pub(crate) fn examine(state_dir: &Path) -> Result<OverlayMarks, RunError> {
     let pid = rustix::process::getpid().as_raw_nonzero();
     let scratch = state_dir.join(format!("probe-overlay-{pid}"));
-    let result = examine_in(&scratch);
+    let result = [OverlayMarks::Trusted, OverlayMarks::User]
+        .map(|marks| (marks, scratch.join(format!("{marks:?}"))))
+        .iter()
+        .map(|(marks, place)| examine_in(place, *marks).map(|()| *marks))
+        .reduce(Result::or);
     let removed = fs::remove_dir_all(&scratch).at("remove", &scratch);
-    result?;
-    Ok(removed?)
+    let marks = result.unwrap_or(Err(fault("mount overlay on", &scratch, libc::EINVAL)))?;
+    removed?;
+    Ok(marks)
 }
 
-fn examine_in(scratch: &Path) -> Result<(), Fault> {
+fn examine_in(scratch: &Path, marks: OverlayMarks) -> Result<(), Fault> {
     let [root, upper, work] = ["root", "upper", "work"].map(|name| scratch.join(name));
     for directory in [&root.join("old"), &upper, &work] {
         fs::create_dir_all(directory).at("make", directory)?;
     }
     let file = root.join("old/file");
     fs::write(&file, "x").at("write", &file)?;
-    let marks = OverlayMarks::here();
-    let mounted = mount(&root, &Overlay { upper, work, marks })?;
+    let overlay = Overlay {
+        upper,
+        lower: Vec::new(),
+        work,
+        marks,
+    };
+    let mounted = mount(&root, &overlay)?;
     let result = exercise(&root.join("old"));
     mounted.unmount()?;
     result

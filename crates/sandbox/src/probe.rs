@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cancel::Cancel;
 use crate::control::{Reply, Task};
 use crate::error::RunError;
+use crate::landlock;
 use crate::runner::Note;
 use crate::sandbox::{Settings, converse};
 use crate::spec::Isolation;
@@ -91,7 +92,7 @@ fn attempt(settings: &Settings, isolation: Isolation) -> Attempt {
     let answer = match converse(settings, task, &mut |_, _| {}, &Cancel::new()) {
         Ok(Reply::Probed(answer)) => answer,
         Ok(Reply::Failed(error)) | Err(error) => failed(isolation, &error),
-        Ok(Reply::Exited(_)) => failed(isolation, &RunError::Cancelled),
+        Ok(Reply::Exited(_) | Reply::Overlay(_)) => failed(isolation, &RunError::Cancelled),
     };
     Attempt {
         isolation,
@@ -109,19 +110,17 @@ fn failed(isolation: Isolation, error: &RunError) -> ProbeAnswer {
             remedy: remedy(isolation).to_owned(),
         }),
         notes: Vec::new(),
-        landlock: 0,
+        landlock: landlock::version(),
         overlay: false,
     }
 }
 
-/// What a user can do to make a mode work.
+/// What a user can do to make a mode work, in a line.
 pub(crate) fn remedy(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::Namespaces => {
-            "as an ordinary user: install newuidmap (package uidmap) and allow user namespaces \
-             (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0); \
-             in a container: securityContext.capabilities.add [SYS_ADMIN] with seccompProfile and \
-             appArmorProfile Unconfined, or docker run --security-opt seccomp=unconfined --cap-add SYS_ADMIN"
+            "allow user namespaces, or give CAP_SYS_ADMIN: in a container with --security-opt seccomp=unconfined or \
+             --cap-add SYS_ADMIN, on a machine with the sysctls that forbid them; `yadokari doctor` has the details"
         }
         Isolation::Rootswap => {
             "run as user 0 in a container whose root filesystem is writable, with --state-dir on that \

@@ -28,6 +28,15 @@ pub trait Runner: Send + Sync {
         cancel: &Cancel,
     ) -> Result<Exit, RunError>;
 
+    /// Whether commands can be run at all, for an error before anything is prepared for one.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::NoIsolation`] if [`Runner::run`] would give nothing else.
+    fn ready(&self) -> Result<(), RunError> {
+        Ok(())
+    }
+
     /// The isolation mode.
     fn isolation(&self) -> Isolation;
 
@@ -87,7 +96,7 @@ impl Abilities {
             network_none: namespaces,
             read_only_mounts: namespaces,
             hostname: namespaces,
-            parallel: isolation != Isolation::Rootswap,
+            parallel: namespaces,
             proc: isolation != Isolation::Chroot,
             moves_callers_root: isolation == Isolation::Rootswap,
         }

@@ -72,8 +72,7 @@ impl Sandbox {
             &Cancel::new(),
         );
         match answer? {
-            // The helper is in the user namespace this process is in.
-            Reply::Exited(exit) if exit.success() => Ok(OverlayMarks::here()),
+            Reply::Overlay(marks) => Ok(marks),
             Reply::Failed(error) => Err(error),
             Reply::Exited(_) | Reply::Probed(_) => Err(another_question()),
         }
@@ -85,7 +84,7 @@ impl Sandbox {
         output: &mut dyn FnMut(Stream, &[u8]),
         cancel: &Cancel,
     ) -> Result<Reply, RunError> {
-        if self.isolation != Isolation::Rootswap {
+        if self.isolation == Isolation::Namespaces {
             return converse(&self.settings, task, output, cancel);
         }
         let directory = WorkingDirectory::remember();
@@ -103,6 +102,14 @@ impl Sandbox {
         if spec.network == crate::spec::Network::None && !abilities.network_none {
             return Err(RunError::Unsupported {
                 what: format!("--network=none in {} isolation", self.isolation),
+                needs: "namespaces (CAP_SYS_ADMIN or a user namespace)".to_owned(),
+            });
+        }
+        if spec.security == crate::spec::Security::Insecure && self.isolation == Isolation::Rootswap
+        {
+            // What confines the command is what keeps the container whole.
+            return Err(RunError::Unsupported {
+                what: format!("--security=insecure in {} isolation", self.isolation),
                 needs: "namespaces (CAP_SYS_ADMIN or a user namespace)".to_owned(),
             });
         }
@@ -138,7 +145,7 @@ impl Runner for Sandbox {
             Reply::Exited(_) if cancel.is_cancelled() => Err(RunError::Cancelled),
             Reply::Exited(exit) => Ok(exit),
             Reply::Failed(error) => Err(error),
-            Reply::Probed(_) => Err(another_question()),
+            Reply::Probed(_) | Reply::Overlay(_) => Err(another_question()),
         }
     }
 

@@ -84,6 +84,10 @@ pub struct Overlay {
     /// Gets what is written. Its own owner, mode and times are those of `/`.
     #[serde(with = "os_path")]
     pub upper: PathBuf,
+    /// Directories that show where the root has nothing, each hiding the next; the root itself
+    /// hides them all.
+    #[serde(with = "os_paths")]
+    pub lower: Vec<PathBuf>,
     /// Used by the kernel; of no interest afterwards.
     #[serde(with = "os_path")]
     pub work: PathBuf,
@@ -295,6 +299,7 @@ mod tests {
         spec.hidden = vec![PathBuf::from(&odd)];
         spec.overlay = Some(Overlay {
             upper: PathBuf::from(&odd),
+            lower: vec![PathBuf::from(&odd)],
             work: PathBuf::from(&odd),
             marks: OverlayMarks::User,
         });

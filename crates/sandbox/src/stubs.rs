@@ -35,7 +35,7 @@ struct Stub {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
+pub(crate) struct Times {
     accessed: (i64, i64),
     modified: (i64, i64),
 }
@@ -161,7 +161,7 @@ pub(crate) fn is_directory(stat: &Stat) -> bool {
 }
 
 impl Times {
-    fn of(stat: &Stat) -> Self {
+    pub(crate) fn of(stat: &Stat) -> Self {
         Self {
             accessed: (
                 stat.st_atime,
@@ -174,7 +174,12 @@ impl Times {
         }
     }
 
-    fn timestamps(self) -> Timestamps {
+    /// Whether nothing was made, removed or renamed between the two.
+    pub(crate) fn same_content(self, other: Self) -> bool {
+        self.modified == other.modified
+    }
+
+    pub(crate) fn timestamps(self) -> Timestamps {
         let time = |(tv_sec, tv_nsec)| Timespec { tv_sec, tv_nsec };
         Timestamps {
             last_access: time(self.accessed),

@@ -11,8 +11,10 @@ use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, WaitOptions, getpid, set_dumpable_behavior, waitpid};
+use rustix::thread::CapabilitySet;
 
-use crate::error::{At as _, Fault};
+use crate::capabilities;
+use crate::error::{At as _, Fault, fault};
 use crate::kernel::{self, Fork};
 
 /// What [`enter_user_namespace`] needs to know.
@@ -97,10 +99,11 @@ pub fn enter_user_namespace(options: &UserNamespace) -> Result<IdMap, UserNamesp
         return Ok(IdMap::AlreadyRoot);
     }
     let plan = MapPlan::new(options, uid, gid);
+    let target = getpid();
     let mapper = plan
         .as_ref()
         .ok()
-        .map(|plan| Mapper::start(plan, getpid()))
+        .map(|plan| Mapper::start(|| map_with_tools(plan, target)))
         .transpose()?;
     let unshared = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS);
     unshared
@@ -119,6 +122,50 @@ pub fn enter_user_namespace(options: &UserNamespace) -> Result<IdMap, UserNamesp
     };
     become_root()?;
     Ok(map)
+}
+
+/// Makes a user 0 who may not mount the user 0 of a user namespace, who may, with the same ids.
+///
+/// This is for root of a container without `CAP_SYS_ADMIN` whose runtime lets it make user namespaces. Nothing
+/// changes for whoever has the capability, or is not user 0.
+///
+/// # Errors
+///
+/// The kernel or the runtime's filter refuses the namespace, or the ids cannot be mapped.
+pub(crate) fn gain_mount_rights() -> Result<(), Fault> {
+    if !rustix::process::geteuid().is_root() || capabilities::may(CapabilitySet::SYS_ADMIN) {
+        return Ok(());
+    }
+    let target = getpid();
+    let mapper = Mapper::start(|| map_to_itself(target))?;
+    let unshared = unshare(CloneFlags::CLONE_NEWUSER).at("make a user namespace for", "/proc/self");
+    if let Err(fault) = unshared {
+        mapper.dismiss();
+        return Err(fault);
+    }
+    let mapped = mapper.finish();
+    mapped.map_err(|_| fault("map all ids in", "/proc/self/uid_map", libc::EPERM))
+}
+
+/// Every id of this namespace stands for itself in the new one.
+fn map_to_itself(target: Pid) -> Result<(), String> {
+    for file in ["gid_map", "uid_map"] {
+        let own =
+            fs::read_to_string(format!("/proc/self/{file}")).map_err(|error| error.to_string())?;
+        let path = format!("/proc/{}/{file}", target.as_raw_nonzero());
+        fs::write(&path, identity(&own)).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The map of a child namespace that has all ids of a namespace with the map `own`.
+fn identity(own: &str) -> String {
+    let line = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let (inside, count) = (words.next()?, words.nth(1)?);
+        Some(format!("{inside} {inside} {count}\n"))
+    };
+    own.lines().filter_map(line).collect()
 }
 
 fn become_root() -> Result<(), Fault> {
@@ -278,14 +325,18 @@ struct Mapper {
 }
 
 impl Mapper {
-    fn start(plan: &MapPlan, target: Pid) -> Result<Self, Fault> {
+    /// Starts the child; `map` is called in it once the namespace is there, and says what went wrong.
+    fn start(map: impl FnOnce() -> Result<(), String>) -> Result<Self, Fault> {
         let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at("make", "pipe");
         let ((wait, go), (answer, say)) = (pipe()?, pipe()?);
         match kernel::fork()? {
             Fork::Child => {
                 drop((go, answer));
-                let reason = map_when_told(plan, target, fs::File::from(wait));
-                let _ = fs::File::from(say).write_all(reason.as_bytes());
+                let mut byte = [0];
+                let told = fs::File::from(wait).read_exact(&mut byte);
+                let answer = told.map_or(Ok(()), |()| map()).err();
+                let text = answer.unwrap_or_else(|| DONE.to_owned());
+                let _ = fs::File::from(say).write_all(text.as_bytes());
                 kernel::exit_now(0)
             }
             Fork::Parent(pid) => Ok(Self { pid, go, answer }),
@@ -304,13 +355,16 @@ impl Mapper {
             _ => Err(text),
         }
     }
+
+    /// Lets the child end, since there is nothing to map.
+    fn dismiss(self) {
+        drop((self.go, self.answer));
+        // It is gone in any case.
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
+    }
 }
 
-fn map_when_told(plan: &MapPlan, target: Pid, mut wait: fs::File) -> String {
-    let mut byte = [0];
-    if wait.read_exact(&mut byte).is_err() {
-        return String::new();
-    }
+fn map_with_tools(plan: &MapPlan, target: Pid) -> Result<(), String> {
     let target = target.as_raw_nonzero().to_string();
     for (tool, words) in [(&plan.uid_tool, &plan.uids), (&plan.gid_tool, &plan.gids)] {
         let result = Command::new(tool)
@@ -322,12 +376,12 @@ fn map_when_told(plan: &MapPlan, target: Pid, mut wait: fs::File) -> String {
             Ok(output) if output.status.success() => {}
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return format!("{} failed: {text}", tool.display());
+                return Err(format!("{} failed: {text}", tool.display()));
             }
-            Err(error) => return format!("{}: {error}", tool.display()),
+            Err(error) => return Err(format!("{}: {error}", tool.display())),
         }
     }
-    DONE.to_owned()
+    Ok(())
 }
 
 const DONE: &str = "done";
@@ -349,6 +403,15 @@ mod tests {
             arguments(1000, &[range(100_000, 65_536), range(5, 10)]).join(" "),
             "0 1000 1 1 100000 65536 65537 5 10"
         );
+    }
+
+    #[test]
+    fn a_child_namespace_has_every_id_of_its_parent() {
+        let machine = "         0          0 4294967295\n";
+        let mapped = "0 100000 1000\n1000 5000 1\n";
+        assert_eq!(identity(machine), "0 0 4294967295\n");
+        assert_eq!(identity(mapped), "0 0 1000\n1000 1000 1\n");
+        assert_eq!(identity("broken"), "");
     }
 
     #[test]

@@ -62,12 +62,15 @@ pub fn write_archive(
 ///
 /// # Errors
 ///
-/// As [`write_archive`]; what was at `path` before is untouched then.
+/// As [`write_archive`]; a file that was at `path` before is untouched then.
 pub fn write_archive_file(
     exports: &[Export],
     flavour: Flavour,
     path: &Path,
 ) -> Result<(), ExportError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return write_in_place(exports, flavour, path);
+    }
     let parent = path.parent().filter(|parent| *parent != Path::new(""));
     let mut scratch = ScratchFile::new(parent.unwrap_or(Path::new(".")))?;
     let mut out = std::io::BufWriter::with_capacity(crate::spool::COPY_BUFFER, &mut scratch);
@@ -75,6 +78,16 @@ pub fn write_archive_file(
     drop(out);
     scratch.flush().at("write", path)?;
     Ok(scratch.rename_to(path)?)
+}
+
+/// A link, a pipe or a device is written to; replacing it would take it from whoever made it.
+fn write_in_place(exports: &[Export], flavour: Flavour, path: &Path) -> Result<(), ExportError> {
+    let mut options = std::fs::File::options();
+    let file = options.write(true).create(true).truncate(true).open(path);
+    let mut out =
+        std::io::BufWriter::with_capacity(crate::spool::COPY_BUFFER, file.at("open", path)?);
+    write_archive(exports, flavour, &mut out)?;
+    Ok(out.flush().at("write", path)?)
 }
 
 type Tar<'a> = Builder<&'a mut dyn Write>;
@@ -144,6 +157,19 @@ mod tests {
             assert_eq!(found[found.len() - last.len()..], last);
             assert_eq!(found.len(), 2 + 3 + last.len());
         }
+    }
+
+    #[test]
+    fn a_link_is_written_through() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, target) = (directory.path().join("link"), directory.path().join("file"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let exports = [export(&[b"one"], &["a:1"])];
+        write_archive_file(&exports, Flavour::Oci, &link).unwrap();
+        let mut expected = Vec::new();
+        write_archive(&exports, Flavour::Oci, &mut expected).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), expected);
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
     #[test]

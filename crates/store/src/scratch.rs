@@ -134,20 +134,58 @@ fn ordinary_mode() -> fs::Permissions {
 
 /// Replaces a file by new content, so that a reader sees the old or the new, never half.
 ///
-/// The directory must exist. The mode becomes 0644.
+/// The directory must exist. The mode becomes 0644. A link is followed; what is no ordinary file, or cannot be replaced
+/// because something is mounted there (`/dev/stdout`, `/dev/termination-log`), is written in place.
 ///
 /// # Errors
 ///
-/// If the content cannot be written beside its place or not be renamed there.
+/// If the directory or the file cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => return write_in_place(path, bytes),
+        Ok(_) => {}
+        Err(_) => return replace(path, bytes).map_err(|(error, _)| error),
+    }
+    match replace(path, bytes) {
+        Err((_, kind)) if STAYS.contains(&kind) => write_in_place(path, bytes),
+        done => done.map_err(|(error, _)| error),
+    }
+}
+
+/// Why a file cannot be replaced that may well be written.
+const STAYS: [io::ErrorKind; 4] = [
+    io::ErrorKind::ResourceBusy,
+    io::ErrorKind::CrossesDevices,
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::ReadOnlyFilesystem,
+];
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), (StoreError, io::ErrorKind)> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    let mut file = ScratchFile::new(&directory)?;
+    let kind = |error: StoreError| {
+        let kind = match &error {
+            StoreError::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        (error, kind)
+    };
+    let mut file = ScratchFile::new(&directory).map_err(kind)?;
     let written = file.write_all(bytes);
-    written.at("write", path)?;
-    file.rename_to(path)
+    written.at("write", path).map_err(kind)?;
+    file.rename_to(path).map_err(kind)
+}
+
+fn write_in_place(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path);
+    let mut file = file.at("open", path)?;
+    file.write_all(bytes).at("write", path)
 }
 
 /// Appends one line to a file, which is made if it is missing.
@@ -169,6 +207,31 @@ pub fn append_line(path: &Path, line: &str) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_ordinary_file_is_written_in_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, pipe) = (directory.path().join("link"), directory.path().join("pipe"));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        let reader = std::thread::spawn(move || fs::read_to_string(&pipe).unwrap());
+        write_atomically(&link, b"sha256:1").unwrap();
+        assert_eq!(reader.join().unwrap(), "sha256:1");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_link_stays_a_link_whatever_it_leads_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, target) = (directory.path().join("link"), directory.path().join("file"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        for text in ["long before", "after"] {
+            write_atomically(&link, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&target).unwrap(), text);
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        }
+    }
 
     #[test]
     fn leftovers_of_the_dead_go_and_files_of_the_living_stay() {

@@ -33,15 +33,36 @@ impl Docker {
     ///
     /// If something that [`needs::docker`](crate::needs::docker) names is missing or fails.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a daemon whose containers have user namespaces: their user 0 is nobody outside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Docker::start`]. The daemon makes the account `dockremap` if there is none.
+    pub fn with_user_namespaces() -> Result<Self> {
+        Self::start_with(&["--userns-remap=default"])
+    }
+
+    /// Starts a daemon that keeps images and containers in `directory`, for a filesystem with limits of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Docker::start`].
+    pub fn with_data_in(directory: &Path) -> Result<Self> {
+        Self::start_with(&[&format!("--data-root={}", directory.display())])
+    }
+
+    fn start_with(flags: &[&str]) -> Result<Self> {
         let scratch = tempfile::Builder::new().prefix("ykd-").tempdir()?;
         let mut command = Command::new("dockerd");
         let flag =
             |name: &str, file: &str| format!("--{name}={}", scratch.path().join(file).display());
-        command.args([
-            flag("data-root", "data"),
-            flag("exec-root", "exec"),
-            flag("pidfile", "pid"),
-        ]);
+        command.args([flag("exec-root", "exec"), flag("pidfile", "pid")]);
+        if !flags.iter().any(|given| given.starts_with("--data-root")) {
+            command.arg(flag("data-root", "data"));
+        }
         command.arg(format!("--host=unix://{}", socket(&scratch).display()));
         command.args([
             "--bridge=none",
@@ -50,6 +71,7 @@ impl Docker {
             "--ip-masq=false",
             "--ip-forward=false",
         ]);
+        command.args(flags);
         let server = Server::start(&mut command, &scratch.path().join("log"))?;
         let mut docker = Self {
             server: Some(server),

@@ -26,6 +26,7 @@ pub mod mirror;
 pub mod needs;
 pub mod process;
 pub mod registry;
+pub mod tap;
 pub mod user;
 pub mod validate;
 
@@ -37,3 +38,4 @@ pub use layout::Layout;
 pub use listing::Listing;
 pub use mirror::Mirror;
 pub use registry::Registry;
+pub use tap::Tap;

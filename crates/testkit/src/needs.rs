@@ -80,6 +80,21 @@ pub fn user_namespaces() -> Result<(), Lack> {
     program("newuidmap")
 }
 
+/// Environments of Python, into which packages can be installed.
+///
+/// # Errors
+///
+/// If Python or the module that makes them is missing.
+pub fn python_environments() -> Result<(), Lack> {
+    program("python3")?;
+    let mut python = std::process::Command::new("python3");
+    let module = process::output(python.args(["-c", "import ensurepip"]));
+    if module.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    Err("needs virtual environments of Python (Debian package python3-venv)".into())
+}
+
 /// Says that a test is skipped.
 ///
 /// # Panics

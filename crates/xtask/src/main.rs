@@ -9,12 +9,14 @@
     reason = "these are programs: the environment steers them"
 )]
 
+mod bench;
 mod cargo;
 mod demo;
 mod deps;
 mod dist;
 mod packages;
 mod parity;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Build the workloads with every builder that is there, and compare
+    Bench(bench::Options),
     /// Check that crates depend on each other only as the table says
     Deps,
     /// Build examples/hello into an embedded registry and show what came out
@@ -39,6 +43,8 @@ enum Chore {
     Dist(dist::Options),
     /// Build the recorded cases and compare them with their records
     Parity(parity::Options),
+    /// Build many times against a registry that fails at random
+    Soak(soak::Options),
     /// Run every check: format, lints, docs, dependencies, tests
     Test(test::Options),
 }
@@ -55,10 +61,12 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> anyhow::Result<()> {
     match chore {
+        Chore::Bench(options) => bench::run(&options),
         Chore::Deps => deps::run(),
         Chore::Demo(options) => demo::run(&options),
         Chore::Dist(options) => dist::run(&options).map(drop),
         Chore::Parity(options) => parity::run(&options),
+        Chore::Soak(options) => soak::run(&options),
         Chore::Test(options) => test::run(&options),
     }
 }

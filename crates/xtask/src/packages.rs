@@ -17,9 +17,12 @@ const PROGRAMS: &[&str] = &[
     "htpasswd",
     "mmdebstrap",
     "newuidmap",
+    "npm",
     "openssl",
     "pgrep",
+    "podman",
     "python3",
+    "rsync",
     "setfattr",
     "setpriv",
     "skopeo",
@@ -61,6 +64,9 @@ fn missing() -> Vec<&'static str> {
         .any(|path| std::path::Path::new(path).exists())
     {
         packages.push("busybox-static");
+    }
+    if needs::python_environments().is_err() {
+        packages.push("python3-venv");
     }
     packages.dedup();
     packages

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use yadokari_testkit::{needs, process};
 
 use crate::cargo::{cargo, line, run as run_command};
-use crate::{deps, dist, packages, parity};
+use crate::{deps, dist, packages, parity, soak};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -50,6 +50,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "build the executor",
             || dist::run(&dist::Options::default()),
         )?;
+    }
+    if has(Suite::Container) && (needs::registry().is_ok() || std::env::var_os("CI").is_some()) {
+        timed("a brief soak", || soak::run(&soak::Options::brief()))?;
     }
     if has(Suite::Parity) {
         timed("parity on the machine", || {
@@ -93,7 +96,25 @@ fn checks() -> Result<()> {
     ]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
     step(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    fuzz_targets()?;
     deps::run()
+}
+
+/// The fuzz targets compile. They are a workspace of their own, since libFuzzer is C++; its build goes where ours does.
+fn fuzz_targets() -> Result<()> {
+    step(&mut cargo(&[
+        "clippy",
+        "--manifest-path",
+        "crates/fuzz/Cargo.toml",
+        "--target-dir",
+        "target/fuzz",
+        "--all-targets",
+        "--locked",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// Which tests the runner runs.

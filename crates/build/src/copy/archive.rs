@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use yadokari_layer::{LayerReader, ReadError};
+use yadokari_rootfs::Root;
 use yadokari_tree::{
     ContentDigest, Entry, EntryKind, Follow, Kind, Metadata, Node, TreePath, Xattrs,
 };
@@ -24,18 +25,36 @@ pub enum ExtractFailure {
     /// A member's bytes cannot be kept.
     #[error("cannot keep a member of the archive")]
     Keep(#[source] io::Error),
+    /// A member is a hard link to a file of the layers below, whose bytes were not at hand.
+    #[error("{path}: the file that the archive links to is not at hand")]
+    Below {
+        /// The file.
+        path: String,
+    },
+}
+
+/// What an extraction needs besides the archive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extraction<'a> {
+    /// Where bytes are kept until the layer is written.
+    pub(crate) scratch: &'a Arc<tempfile::TempDir>,
+    /// The files of the layers below, if they are on disk. Only hard links to them need that.
+    pub(crate) below: Option<&'a Arc<Root>>,
 }
 
 impl Placement<'_> {
     /// Puts the members of an archive below the destination, which becomes a directory.
     ///
     /// Names cannot leave the destination. Directories merge, anything else is replaced, a tree by a
-    /// file too; links in the way are replaced and not followed. Bytes are kept in `scratch` until the
-    /// layer is written.
+    /// file too; links in the way are replaced and not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractFailure::Below`] asks to be called again, on a placement of its own, with the files below.
     pub(crate) fn extract(
         &mut self,
         archive: LayerReader<'_>,
-        scratch: &Arc<tempfile::TempDir>,
+        extraction: Extraction<'_>,
         destination: &str,
     ) -> Result<(), ExtractFailure> {
         let target = self.target(destination)?.path;
@@ -59,7 +78,7 @@ impl Placement<'_> {
             if matches!(kind, EntryKind::Directory) {
                 times.push((place.clone(), metadata.mtime));
             }
-            self.member(&place, metadata, kind, content, scratch, &target)?;
+            self.member(&place, metadata, kind, content, extraction, &target)?;
         }
         archive.finish()?;
         for (path, mtime) in times {
@@ -132,7 +151,7 @@ impl Placement<'_> {
         metadata: Metadata,
         kind: EntryKind,
         content: &mut dyn Read,
-        scratch: &Arc<tempfile::TempDir>,
+        extraction: Extraction<'_>,
         target: &TreePath,
     ) -> Result<(), ExtractFailure> {
         let metadata = self.owned(&metadata);
@@ -145,13 +164,14 @@ impl Placement<'_> {
                 )
             }
             EntryKind::File { size } => {
-                let (origin, digest) = keep(content, scratch).map_err(ExtractFailure::Keep)?;
+                let (origin, digest) =
+                    keep(content, extraction.scratch).map_err(ExtractFailure::Keep)?;
                 self.origins.insert(place.clone(), origin);
                 Node::file_with_digest(metadata, size, digest)
             }
             EntryKind::HardLink(to) => {
                 let to = self.member_place(target, &to)?;
-                return Ok(self.hard_link(place, &to)?);
+                return self.hard_link(place, &to, metadata, extraction);
             }
             EntryKind::Symlink(to) => Node::symlink(metadata, to),
             EntryKind::CharDevice { major, minor } => {
@@ -167,23 +187,63 @@ impl Placement<'_> {
         Ok(())
     }
 
-    fn hard_link(&mut self, place: &TreePath, to: &TreePath) -> Result<(), CopyFailure> {
-        let missing = || CopyFailure::Missing {
+    /// Gives a file another name. The link's own header has the last word on the file's owner, mode and time.
+    fn hard_link(
+        &mut self,
+        place: &TreePath,
+        to: &TreePath,
+        metadata: Metadata,
+        extraction: Extraction<'_>,
+    ) -> Result<(), ExtractFailure> {
+        let node = self.tree.get(to).filter(|node| !node.is_directory());
+        let node = node.cloned().ok_or_else(|| CopyFailure::Missing {
             path: to.to_string(),
+        })?;
+        let origin = match (self.origins.get(to), node.is_file()) {
+            (Some(origin), _) => Some(origin.clone()),
+            (None, true) => Some(origin_below(to, extraction)?),
+            (None, false) => None,
         };
-        let node = self
-            .tree
-            .get(to)
-            .filter(|node| !node.is_directory())
-            .cloned()
-            .ok_or_else(missing)?;
-        if let Some(origin) = self.origins.get(to).cloned() {
-            self.origins.insert(place.clone(), origin);
+        let relinked = relinked(&node, metadata);
+        let names = [relinked.is_some().then_some(to), Some(place)];
+        let node = relinked.unwrap_or(node);
+        for name in names.into_iter().flatten() {
+            if let Some(origin) = &origin {
+                self.origins.insert(name.clone(), origin.clone());
+            }
+            self.put(name, node.clone());
         }
-        self.put(place, node);
         self.touch_parent(place);
         Ok(())
     }
+}
+
+/// The file with the metadata of a link's header, if that is any different; a symbolic link keeps its mode and time.
+fn relinked(node: &Node, header: Metadata) -> Option<Node> {
+    let known = node.metadata();
+    let wanted = if node.is_symlink() {
+        Metadata {
+            uid: header.uid,
+            gid: header.gid,
+            ..known.clone()
+        }
+    } else {
+        Metadata {
+            xattrs: known.xattrs.clone(),
+            ..header
+        }
+    };
+    (wanted != *known).then(|| node.with_metadata(wanted))
+}
+
+/// Copies the bytes of a file of the layers below: a later member may take its place.
+fn origin_below(path: &TreePath, extraction: Extraction<'_>) -> Result<Origin, ExtractFailure> {
+    let root = extraction.below.ok_or_else(|| ExtractFailure::Below {
+        path: path.to_string(),
+    })?;
+    let mut file = root.open_file(path).map_err(ExtractFailure::Keep)?;
+    let (origin, _) = keep(&mut file, extraction.scratch).map_err(ExtractFailure::Keep)?;
+    Ok(origin)
 }
 
 /// Writes a member's bytes into a scratch file of its own.
@@ -274,7 +334,11 @@ mod tests {
         let mut placement = Placement::new(start.clone(), rules);
         let scratch = Arc::new(tempfile::tempdir().unwrap());
         let reader = LayerReader::new(Cursor::new(archive(members)), Limits::default()).unwrap();
-        placement.extract(reader, &scratch, to)?;
+        let extraction = Extraction {
+            scratch: &scratch,
+            below: None,
+        };
+        placement.extract(reader, extraction, to)?;
         let (after, origins) = placement.finish();
         Ok((start, after, origins))
     }
@@ -485,6 +549,44 @@ mod tests {
         }
         let error = extracted(&[("b", LINK, 0o644, "nowhere")], "", "/o");
         assert_eq!(error, "error: \"/o/nowhere\": not found");
+    }
+
+    #[test]
+    fn a_hard_link_to_a_file_below_takes_its_bytes_and_gives_it_the_links_header() {
+        let disk = tempfile::tempdir().unwrap();
+        let root = Arc::new(Root::create(disk.path().join("root")).unwrap());
+        std::fs::create_dir(root.path().join("o")).unwrap();
+        std::fs::write(root.path().join("o/old"), "below").unwrap();
+        let scratch = Arc::new(tempfile::tempdir().unwrap());
+        let members = [("new", LINK, 0o640, "old"), ("old", FILE, 0o600, "later")];
+        let extract = |members: &[Member], below| {
+            let start = tree("/o/old 0644 below");
+            let mut placement = Placement::new(start.clone(), rules());
+            let reader = LayerReader::new(Cursor::new(archive(members)), Limits::default());
+            let extraction = Extraction {
+                scratch: &scratch,
+                below,
+            };
+            placement.extract(reader.unwrap(), extraction, "/o")?;
+            let (after, origins) = placement.finish();
+            Ok::<_, ExtractFailure>((listed(&start, &after), after, origins))
+        };
+        let error = extract(&members, None).unwrap_err();
+        assert!(matches!(error, ExtractFailure::Below { path } if path == "/o/old"));
+        let (changes, after, _) = extract(&members[..1], Some(&root)).unwrap();
+        assert_eq!(
+            changes,
+            "/o 0755 0:0 @99 directory\n/o/new 0640 7:8 @5 5 bytes\n/o/old 0640 7:8 @5 5 bytes"
+        );
+        let (new, old) = (TreePath::parse("/o/new"), TreePath::parse("/o/old"));
+        assert!(after.get(&new).unwrap().same(after.get(&old).unwrap()));
+        let (_, after, origins) = extract(&members, Some(&root)).unwrap();
+        for (path, expected) in [(new, "below"), (old, "later")] {
+            let mut text = String::new();
+            let mut content = origins.open(&path, after.get(&path).unwrap()).unwrap();
+            content.read_to_string(&mut text).unwrap();
+            assert_eq!(text, expected);
+        }
     }
 
     #[test]

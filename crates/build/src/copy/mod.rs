@@ -13,7 +13,7 @@ mod taken;
 mod tests;
 
 pub use archive::ExtractFailure;
-pub(crate) use archive::copy_digesting;
+pub(crate) use archive::{Extraction, copy_digesting};
 pub(crate) use origin::{Origin, Origins, ScratchPath};
 pub(crate) use place::{Owner, Placement, Rules};
 pub(crate) use select::{Selected, select, select_with_parents};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use tokio::sync::OwnedRwLockReadGuard;
 use yadokari_dockerfile::value::owner::Owner as OwnerWords;
 use yadokari_layer::{ArchiveKind, Contents, LayerReader, Limits};
 use yadokari_plan::{Copy, Source, Unpack};
@@ -15,8 +16,8 @@ use super::remote::Fetched;
 use super::{At, Made, accounts};
 use crate::blocking::blocking;
 use crate::copy::{
-    CopyFailure, Origin, Origins, Owner, Placement, Rules, ScratchPath, Selected, copy_digesting,
-    select, select_with_parents,
+    CopyFailure, ExtractFailure, Extraction, Origin, Origins, Owner, Placement, Rules, ScratchPath,
+    Selected, copy_digesting, select, select_with_parents,
 };
 use crate::error::{BuildError, BuildErrorKind};
 use crate::files::StageFiles;
@@ -38,7 +39,7 @@ pub(crate) async fn copy(
         at.source(&copy.from).await?
     };
     let remotes = at.work.remotes.fetched(copy);
-    let job = Job {
+    let mut job = Job {
         copy: copy.clone(),
         below,
         tree,
@@ -48,12 +49,16 @@ pub(crate) async fn copy(
         now: timestamp(at.work.services.clock.now()),
         scratch: Arc::clone(&at.work.roots),
         limits: at.work.limits(),
+        own: None,
     };
     let outside = matches!(copy.from, Source::Context | Source::Named(_));
-    let stay = at.work.stay().await;
-    let placed = blocking(move || job.place_all())
-        .await
-        .map_err(|error| explain(at, copy, error))?;
+    let (mut placed, mut stay) = place(at, &job).await;
+    if placed.as_ref().is_err_and(needs_own_files) {
+        drop(stay);
+        job.own = Some(files.root(at.work).await?.0);
+        (placed, stay) = place(at, &job).await;
+    }
+    let placed = placed.map_err(|error| explain(at, copy, error))?;
     if placed.replaces_unread_files() {
         // Files of the layers below are digested while those layers are packed.
         for layer in files.layers() {
@@ -76,6 +81,21 @@ pub(crate) async fn copy(
             Sources::Settled
         },
     })
+}
+
+/// Places all sources on a thread of its own; what they are read from stays where it is as long as the guard lives.
+async fn place(at: At<'_>, job: &Job) -> (Result<Placed, BuildError>, OwnedRwLockReadGuard<()>) {
+    let stay = at.work.stay().await;
+    let job = job.clone();
+    (blocking(move || job.place_all()).await, stay)
+}
+
+/// An archive may link to files of the layers below, which are not on disk unless something asks for them.
+fn needs_own_files(error: &BuildError) -> bool {
+    matches!(
+        error.kind(),
+        BuildErrorKind::Extract(ExtractFailure::Below { .. })
+    )
 }
 
 /// Who `--chown` makes the owner; names are looked up in the stage's own files.
@@ -122,6 +142,7 @@ fn explain(at: At<'_>, copy: &Copy, error: BuildError) -> BuildError {
 }
 
 /// A copy with everything it needs, to be done on a thread of its own.
+#[derive(Clone)]
 struct Job {
     copy: Copy,
     below: Tree,
@@ -132,6 +153,8 @@ struct Job {
     now: Timestamp,
     scratch: Arc<TempDir>,
     limits: Limits,
+    /// The stage's own files on disk, where they are needed.
+    own: Option<Arc<Root>>,
 }
 
 /// Sources that were put into the tree, before it is known which of them changed anything.
@@ -184,6 +207,13 @@ impl Job {
         })
     }
 
+    fn extraction(&self) -> Extraction<'_> {
+        Extraction {
+            scratch: &self.scratch,
+            below: self.own.as_ref(),
+        }
+    }
+
     fn plain(&self, mode: u16, mtime: Timestamp) -> Metadata {
         Metadata {
             mode,
@@ -204,7 +234,7 @@ impl Job {
         self.refuse_dangling(word)?;
         for selected in select(&self.tree, word)? {
             match self.archive(&selected)? {
-                Some(archive) => placement.extract(archive, &self.scratch, destination)?,
+                Some(archive) => placement.extract(archive, self.extraction(), destination)?,
                 None => placement.copy(&selected, root, destination)?,
             }
         }
@@ -280,7 +310,7 @@ impl Job {
                 {
                     return Ok(placement.extract(
                         LayerReader::new(opened()?, self.limits)?,
-                        &self.scratch,
+                        self.extraction(),
                         destination,
                     )?);
                 }

@@ -1,15 +1,16 @@
 //! Remote sources of ADD, fetched before keys are computed, because their content is part of them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use yadokari_context::{
-    BuildContext, CheckoutOptions, Download, GitReference, RemoteFile, authorization, download,
-    keep_all, parse_checksum,
+    BuildContext, CheckoutOptions, Download, GitCredentials, GitReference, RemoteFile,
+    authorization, download, keep_all, parse_checksum,
 };
+use yadokari_dockerfile::Span;
 use yadokari_plan::{Copy, Operation, Plan, Remote};
 use yadokari_rootfs::Root;
 use yadokari_tree::Tree;
@@ -29,6 +30,8 @@ pub(crate) enum Fetched {
         root: Arc<Root>,
         tree: Tree,
         commit: String,
+        /// When the commit was made, in seconds since 1970.
+        time: i64,
         _context: BuildContext,
     },
 }
@@ -38,6 +41,9 @@ pub(crate) enum Fetched {
 pub(crate) struct Remotes {
     fetched: HashMap<Identity, Arc<Fetched>>,
 }
+
+/// How many sources are fetched at the same time.
+const AT_ONCE: usize = 4;
 
 /// What makes two sources the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,31 +64,25 @@ impl Identity {
 }
 
 impl Remotes {
-    /// Fetches every remote source of the plan once.
+    /// Fetches every remote source of the plan once, several at a time.
     pub(crate) async fn fetch(
         plan: &Plan,
         request: &BuildRequest,
         services: &Services,
         scratch: &Path,
     ) -> Result<Self, BuildError> {
-        let mut remotes = Self::default();
-        for stage in &plan.stages {
-            for step in &stage.steps {
-                let Operation::Copy(copy) = &step.operation else {
-                    continue;
-                };
-                for remote in &copy.remotes {
-                    let identity = Identity::of(remote);
-                    if let Entry::Vacant(place) = remotes.fetched.entry(identity) {
-                        let fetched = fetch(remote, request, services, scratch)
-                            .await
-                            .map_err(|error| error.at(step.span))?;
-                        place.insert(Arc::new(fetched));
-                    }
-                }
-            }
-        }
-        Ok(remotes)
+        let fetches = wanted(plan)
+            .into_iter()
+            .map(|(identity, (remote, span))| async move {
+                let fetched = fetch(remote, request, services, scratch).await;
+                let fetched = fetched.map_err(|error| error.at(span))?;
+                Ok::<_, BuildError>((identity, Arc::new(fetched)))
+            });
+        let fetched = stream::iter(fetches.collect::<Vec<_>>())
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(Self { fetched })
     }
 
     /// What was fetched for a copy's remote sources, in their order.
@@ -116,7 +116,8 @@ impl Remotes {
     }
 }
 
-async fn fetch(
+/// Fetches one remote source.
+pub(crate) async fn fetch(
     remote: &Remote,
     request: &BuildRequest,
     services: &Services,
@@ -146,6 +147,35 @@ fn secret(request: &BuildRequest, name: &str) -> Option<String> {
     }
 }
 
+/// Secrets that authorize git over http: for one host, or for all.
+fn git_credentials(request: &BuildRequest, remote: &str) -> Option<GitCredentials> {
+    let host = reqwest::Url::parse(remote).ok()?.host_str()?.to_owned();
+    let find =
+        |name: &str| secret(request, &format!("{name}.{host}")).or_else(|| secret(request, name));
+    let token = || {
+        let token = find("GIT_AUTH_TOKEN")?;
+        GitCredentials::from_parts(Some(token.trim()), None, None)
+    };
+    match find("GIT_AUTH_HEADER") {
+        Some(header) => Some(GitCredentials::Header(header.trim().to_owned())),
+        None => token(),
+    }
+}
+
+/// Every remote source of a plan, with the lines that name it first.
+fn wanted(plan: &Plan) -> HashMap<Identity, (&Remote, Span)> {
+    let mut wanted = HashMap::new();
+    for step in plan.stages.iter().flat_map(|stage| &stage.steps) {
+        if let Operation::Copy(copy) = &step.operation {
+            for remote in &copy.remotes {
+                let place = wanted.entry(Identity::of(remote));
+                place.or_insert((remote, step.span));
+            }
+        }
+    }
+    wanted
+}
+
 async fn checkout(
     remote: &Remote,
     request: &BuildRequest,
@@ -160,19 +190,23 @@ async fn checkout(
     if let Some(checksum) = &remote.checksum {
         reference.checksum = Some(checksum.clone());
     }
+    let given = checkout_options(&request.contexts.git);
     let options = CheckoutOptions {
         keep_git_dir: remote.keep_git_dir,
-        ..checkout_options(&request.contexts.git)
+        credentials: git_credentials(request, &reference.remote).or(given.credentials),
+        ..given
     };
     let checkout = services.git.checkout(&reference, &options, scratch);
     let checkout = checkout.await?;
     let commit = checkout.commit().to_owned();
+    let time = checkout.commit_time();
     let context = BuildContext::git(checkout)?;
     let files = context.files(&keep_all, services.threads)?;
     Ok(Fetched::Git {
         root: Arc::clone(files.root()),
         tree: files.tree().clone(),
         commit,
+        time,
         _context: context,
     })
 }

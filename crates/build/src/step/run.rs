@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
 use yadokari_dockerfile::value::quote::quoted;
 use yadokari_plan::{Run, RunNetwork};
 use yadokari_rootfs::Root;
@@ -21,11 +22,13 @@ use crate::events::Event;
 use crate::files::StageFiles;
 use crate::request::{BuildRequest, Network, RunDefaults};
 use crate::time::timestamp;
+use crate::trace::work_span;
 use crate::users::RunAs;
 use crate::work::step_id;
 
 /// Runs the command in the stage's root and finds what it changed.
 pub(crate) async fn run(at: At<'_>, run: &Run, files: &mut StageFiles) -> Result<Made, BuildError> {
+    check_runner(at, run)?;
     let snapshots = Snapshots::prepare(at, files).await?;
     let (root, tree) = files.root(at.work).await?;
     let user = user(run, &root)?;
@@ -34,8 +37,20 @@ pub(crate) async fn run(at: At<'_>, run: &Run, files: &mut StageFiles) -> Result
     let mut spec = spec(at, run, &user, &root, &mounts)?;
     let running = snapshots.start(&root, tree, &mut spec).await?;
     execute(at, run, spec).await?;
-    mounts.finish().await?;
+    mounts.finish(at).await?;
     running.finish(at, root).await
+}
+
+/// Where nothing can be run, no root is unpacked for it.
+fn check_runner(at: At<'_>, run: &Run) -> Result<(), BuildError> {
+    let ready = at.work.services.runner.ready();
+    ready.map_err(|source| {
+        BuildErrorKind::Run {
+            command: shown(run),
+            source,
+        }
+        .into()
+    })
 }
 
 fn user(run: &Run, root: &Root) -> Result<RunAs, BuildError> {
@@ -205,6 +220,7 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
         drop((alone, beside));
         exit
     })
+    .instrument(work_span!("run", "{}", shown(run)))
     .await;
     match exit {
         Ok(exit) => {
@@ -222,6 +238,9 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
             .into())
         }
         Err(sandbox::RunError::Cancelled) => Err(BuildErrorKind::Cancelled.into()),
+        Err(source @ sandbox::RunError::Unsupported { .. }) => {
+            Err(BuildErrorKind::Unable(source).into())
+        }
         Err(source) => Err(BuildErrorKind::Run {
             command: shown(run),
             source,

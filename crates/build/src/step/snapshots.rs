@@ -1,11 +1,13 @@
 //! Finding out what a command changed: by an overlay over its root, or by a scan of it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use yadokari_rootfs::{self as rootfs, OverlayUpper, Root, ScanOptions, Snapshot, scan};
-use yadokari_sandbox::{Isolation, Overlay, OverlayMarks, RunError, RunSpec};
+use tracing::Instrument as _;
+use yadokari_rootfs::{OverlayMarks, OverlayUpper, Root, ScanOptions, Snapshot, scan};
+use yadokari_sandbox::{self as sandbox, Isolation, Overlay, RunError, RunSpec};
 use yadokari_tree::{Tree, TreePath, diff};
 
 use super::{At, Made};
@@ -13,6 +15,7 @@ use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::files::StageFiles;
 use crate::request::SnapshotMethod;
+use crate::trace::work_span;
 use crate::work::Work;
 
 /// What a root is before anything of a step happens to it.
@@ -59,12 +62,15 @@ impl Snapshots {
             Self::Scan { before } => return Ok(Running::Scan { before }),
             Self::Overlay { before, marks } => (before, marks),
         };
+        let below = root.directories().into_iter().skip(1);
+        let lower = below.map(Path::to_owned).collect();
         let root = Arc::clone(root);
-        let upper = blocking(move || OverlayUpper::create(&root, same(marks))).await?;
+        let upper = blocking(move || OverlayUpper::create(&root, marks)).await?;
         spec.overlay = Some(Overlay {
             upper: upper.upper().to_owned(),
+            lower,
             work: upper.work().to_owned(),
-            marks,
+            marks: told(marks),
         });
         Ok(Running::Overlay {
             before,
@@ -78,7 +84,9 @@ impl Running {
     /// Finds what the command changed, after which all of it is in the root.
     pub(crate) async fn finish(self, at: At<'_>, root: Arc<Root>) -> Result<Made, BuildError> {
         let options = at.work.scan_options();
-        blocking(move || self.changes(root, &options)).await
+        blocking(move || self.changes(root, &options))
+            .instrument(work_span!("snapshot", "{}", at.stage.name))
+            .await
     }
 
     fn changes(self, root: Arc<Root>, options: &ScanOptions) -> Result<Made, BuildError> {
@@ -124,15 +132,16 @@ fn collect(
 }
 
 /// The marks of the overlay that commands get, if they get one.
-async fn overlay(work: &Arc<Work>) -> Result<Option<OverlayMarks>, BuildError> {
+pub(crate) async fn overlay(work: &Work) -> Result<Option<OverlayMarks>, BuildError> {
     let runner = Arc::clone(&work.services.runner);
     match work.request.snapshot.method {
         SnapshotMethod::Scan => Ok(None),
         SnapshotMethod::Auto if runner.isolation() != Isolation::Namespaces => Ok(None),
-        SnapshotMethod::Auto => Ok(blocking(move || runner.overlay()).await.ok()),
-        SnapshotMethod::Overlay => Ok(Some(
-            blocking(move || runner.overlay()).await.map_err(refused)?,
-        )),
+        SnapshotMethod::Auto => Ok(blocking(move || runner.overlay()).await.ok().map(same)),
+        SnapshotMethod::Overlay => {
+            let marks = blocking(move || runner.overlay()).await.map_err(refused)?;
+            Ok(Some(same(marks)))
+        }
     }
 }
 
@@ -140,9 +149,16 @@ fn refused(reason: RunError) -> BuildError {
     BuildErrorKind::Refused(format!("--snapshot=overlay cannot be used here: {reason}")).into()
 }
 
-fn same(marks: OverlayMarks) -> rootfs::OverlayMarks {
+fn same(marks: sandbox::OverlayMarks) -> OverlayMarks {
     match marks {
-        OverlayMarks::Trusted => rootfs::OverlayMarks::Trusted,
-        OverlayMarks::User => rootfs::OverlayMarks::User,
+        sandbox::OverlayMarks::Trusted => OverlayMarks::Trusted,
+        sandbox::OverlayMarks::User => OverlayMarks::User,
+    }
+}
+
+fn told(marks: OverlayMarks) -> sandbox::OverlayMarks {
+    match marks {
+        OverlayMarks::Trusted => sandbox::OverlayMarks::Trusted,
+        OverlayMarks::User => sandbox::OverlayMarks::User,
     }
 }

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod directory;
 #[cfg(test)]
+mod keeping;
+#[cfg(test)]
+mod mounts;
+#[cfg(test)]
 mod registry;
 #[cfg(test)]
 mod sample;

@@ -45,6 +45,8 @@ impl Sample {
             created: "2020-01-02T03:04:05Z".to_owned(),
             instruction: "RUN make && \"quote\" <tag>".to_owned(),
             platform: Platform::parse("linux/arm/v7").unwrap(),
+            parent: Some(Digest::of(b"below")),
+            restated: None,
         };
         Self {
             folder,

@@ -1,18 +1,20 @@
-//! `build`, `plan` and `lint`: the commands that read a Dockerfile.
+//! `build` and `lint`: the commands that read a Dockerfile and act on it; `plan` runs through here too.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use yadokari_build::{Built, Services};
+use yadokari_image::Digest;
 use yadokari_sandbox::Cancel;
 
 use super::Stdout;
 use crate::console::Console;
 use crate::convert::{Action, Job};
 use crate::environment::Environment;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, exit_code};
 use crate::report::{Excerpt, FAILED, Failure};
 use crate::services;
 
@@ -37,10 +39,19 @@ pub async fn run(
         cancel.clone(),
         job.action == Action::Build,
     )?;
+    let stopped = Cell::new(None);
+    let on_signal = |signal: &str| {
+        stopped.set(Some(exit_code(signal)));
+        console.notice(&format!("{signal}: ending what runs and tidying up"));
+    };
     let done = interrupt
-        .guard(&cancel, act(job, &services, console, stdout))
+        .guard(&cancel, on_signal, act(job, &services, console, stdout))
         .await;
-    done.unwrap_or_else(|interrupted| Err(Failure::new(&interrupted)))
+    let done = done.unwrap_or_else(|interrupted| Err(Failure::new(&interrupted)));
+    done.map_err(|failure| Failure {
+        code: stopped.get().unwrap_or(failure.code),
+        ..failure
+    })
 }
 
 async fn act(
@@ -51,7 +62,7 @@ async fn act(
 ) -> Result<(), Failure> {
     match job.action {
         Action::Build => build(job, services, console, stdout).await,
-        Action::Plan => plan(job, services, stdout).await,
+        Action::Plan | Action::Explain => super::plan::show(job, services, stdout).await,
         Action::Check => check(job, services, console).await,
     }
 }
@@ -63,7 +74,7 @@ async fn build(
     stdout: &mut Stdout<'_>,
 ) -> Result<(), Failure> {
     if job.print_plan {
-        plan(job, services, stdout).await?;
+        super::plan::show(job, services, stdout).await?;
     }
     let started = Instant::now();
     let built = yadokari_build::build(&job.request, services)
@@ -72,16 +83,9 @@ async fn build(
     write_facts(job, &built)?;
     console.summary(started.elapsed());
     if job.console.quiet {
-        print(stdout, &format!("{}\n", built.digest))?;
+        print(stdout, &format!("{}\n", image_id(&built)))?;
     }
     Ok(())
-}
-
-async fn plan(job: &Job, services: &Services, stdout: &mut Stdout<'_>) -> Result<(), Failure> {
-    let planned = yadokari_build::plan(&job.request, services)
-        .await
-        .map_err(|error| Failure::from(&error))?;
-    print(stdout, &planned.to_string())
 }
 
 async fn check(job: &Job, services: &Services, console: &Console) -> Result<(), Failure> {
@@ -129,29 +133,40 @@ pub async fn lint_json(
     Ok(if warnings.is_empty() { 0 } else { FAILED })
 }
 
-fn write_facts(job: &Job, built: &Built) -> Result<(), Failure> {
-    if let Some(path) = &job.facts.iidfile {
-        write(path, &built.config.to_string())?;
-    }
-    let Some(path) = &job.facts.metadata else {
-        return Ok(());
-    };
-    let names: Vec<_> = job
-        .request
-        .outputs
-        .destinations
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let facts = json!({"containerimage.digest": built.digest.to_string(), "containerimage.config.digest": built.config.to_string(), "image.name": names.join(",")});
-    write(path, &format!("{facts:#}\n"))
+/// What docker calls an image by: the digest of its configuration, or of its index where there are several platforms.
+fn image_id(built: &Built) -> Digest {
+    built.config.unwrap_or(built.digest)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure {
-        causes: vec![error.to_string()],
-        ..Failure::told(format!("cannot write {}", path.display()))
-    })
+fn write_facts(job: &Job, built: &Built) -> Result<(), Failure> {
+    if let Some(path) = &job.facts.iidfile {
+        write(path, &image_id(built).to_string())?;
+    }
+    match &job.facts.metadata {
+        Some(path) => write(path, &format!("{:#}", facts(job, built))),
+        None => Ok(()),
+    }
+}
+
+/// The facts that buildx writes of a build, under its names.
+pub(super) fn facts(job: &Job, built: &Built) -> Value {
+    let names = job.request.outputs.destinations.iter();
+    let names: Vec<_> = names.map(ToString::to_string).collect();
+    let mut facts = json!({
+        "containerimage.descriptor": built.descriptor,
+        "containerimage.digest": built.digest.to_string(),
+    });
+    if let Some(config) = built.config {
+        facts["containerimage.config.digest"] = config.to_string().into();
+    }
+    if !names.is_empty() {
+        facts["image.name"] = names.join(",").into();
+    }
+    facts
+}
+
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    yadokari_store::write_atomically(path, text.as_bytes()).map_err(|error| Failure::new(&error))
 }
 
 fn print(stdout: &mut Stdout<'_>, text: &str) -> Result<(), Failure> {

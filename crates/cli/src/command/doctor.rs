@@ -1,9 +1,12 @@
-//! `doctor`: which kinds of isolation work here, and why others do not.
+//! `doctor`: what works here, what does not, why, and how to get it.
 
-use std::path::PathBuf;
+mod place;
+mod registries;
+mod remedies;
+mod text;
 
 use serde_json::{Value, json};
-use yadokari_sandbox::{Attempt, Probe, Settings};
+use yadokari_sandbox::{Attempt, IdMap, Isolation, Probe, UserNamespaceError};
 
 use super::Stdout;
 use crate::environment::Environment;
@@ -11,115 +14,102 @@ use crate::flags::Doctor;
 use crate::report::{FAILED, Failure};
 use crate::services::sandbox_settings;
 
-/// Tries every kind of isolation and prints what it found, after a remark on file owners. Exit code 1 when none works.
+use place::Place;
+use registries::Answer;
+
+/// Everything that was found out.
+#[derive(Debug)]
+struct Findings {
+    place: Place,
+    probe: Probe,
+    answers: Vec<Answer>,
+}
+
+/// Tries every kind of isolation, asks the registries that are named, and prints what it found.
+///
+/// `standing` is what came of becoming user 0. Exit code 1 when no isolation works. A state directory that
+/// cannot be made is a finding too.
 ///
 /// # Errors
 ///
-/// The state directory cannot be made.
-pub fn run(
+/// Standard output cannot be written to, or a registry's name is none.
+pub async fn run(
     doctor: &Doctor,
     environment: &Environment,
-    remark: Option<&str>,
+    standing: &Result<IdMap, UserNamespaceError>,
     stdout: &mut Stdout<'_>,
 ) -> Result<u8, Failure> {
-    let state_dir = state_dir(doctor, environment);
-    let made = std::fs::create_dir_all(&state_dir);
-    made.map_err(|error| {
-        Failure::told(format!(
-            "cannot make the state directory {}: {error}",
-            state_dir.display()
-        ))
-    })?;
-    let settings = sandbox_settings(&state_dir, environment, false);
-    let probe = yadokari_sandbox::probe(&settings);
+    let place = Place::look(doctor, environment, standing);
+    let settings = sandbox_settings(&place.state_dir, environment, false);
+    let mut probe = yadokari_sandbox::probe(&settings);
+    explain_refusal(&mut probe, standing);
+    let findings = Findings {
+        place,
+        probe,
+        answers: registries::ask(&doctor.registries, environment).await?,
+    };
     let text = if doctor.json {
-        format!("{:#}\n", as_json(&probe, &settings, remark))
+        format!("{:#}\n", findings.to_json())
     } else {
-        as_text(&probe, &settings, remark)
+        text::render(&findings)
     };
     super::ignore_broken_pipe(stdout.write_all(text.as_bytes()))?;
-    Ok(if probe.best().is_some() { 0 } else { FAILED })
-}
-
-fn state_dir(doctor: &Doctor, environment: &Environment) -> PathBuf {
-    let named = doctor
-        .state_dir
-        .clone()
-        .or_else(|| environment.path("YADOKARI_DIR"));
-    environment
-        .directory
-        .join(named.unwrap_or_else(|| environment.default_state_dir()))
-}
-
-fn as_text(probe: &Probe, settings: &Settings, remark: Option<&str>) -> String {
-    let place = yadokari_sandbox::ContainerEvidence::gather(&settings.hints).summary();
-    let mut out = format!(
-        "state      {}\nplace      {place}\n",
-        settings.state_dir.display()
-    );
-    out.extend(remark.map(|remark| format!("owners     {remark}\n")));
-    for attempt in &probe.attempts {
-        out.push_str(&row(attempt));
-    }
-    let chosen = probe.best().map_or_else(
-        || "none: no RUN can run here".to_owned(),
-        |best| best.to_string(),
-    );
-    out.push_str(&format!("chosen     {chosen}\n"));
-    out
-}
-
-fn row(attempt: &Attempt) -> String {
-    let name = attempt.isolation.to_string();
-    let mut out = match &attempt.obstacle {
-        None => format!(
-            "{name:<11}works; snapshots: {}; Landlock: {}\n",
-            snapshots(attempt),
-            landlock(attempt)
-        ),
-        Some(obstacle) => format!(
-            "{name:<11}no: {}\n{:11}fix: {}\n",
-            obstacle.reason, "", obstacle.remedy
-        ),
-    };
-    for note in &attempt.notes {
-        out.push_str(&format!("{:11}{note}\n", ""));
-    }
-    out
-}
-
-fn snapshots(attempt: &Attempt) -> &'static str {
-    if attempt.overlay {
-        "overlay, scan"
+    Ok(if findings.probe.best().is_some() {
+        0
     } else {
-        "scan"
-    }
-}
-
-fn landlock(attempt: &Attempt) -> String {
-    match attempt.landlock {
-        0 => "none".to_owned(),
-        version => format!("version {version}"),
-    }
-}
-
-fn as_json(probe: &Probe, settings: &Settings, remark: Option<&str>) -> Value {
-    let attempt = |attempt: &Attempt| {
-        json!({
-            "isolation": attempt.isolation.to_string(),
-            "works": attempt.works(),
-            "reason": attempt.obstacle.as_ref().map(|obstacle| &obstacle.reason),
-            "remedy": attempt.obstacle.as_ref().map(|obstacle| &obstacle.remedy),
-            "notes": attempt.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "landlock": attempt.landlock,
-            "overlay": attempt.overlay,
-        })
-    };
-    json!({
-        "state_dir": settings.state_dir,
-        "place": yadokari_sandbox::ContainerEvidence::gather(&settings.hints).summary(),
-        "isolation": probe.attempts.iter().map(attempt).collect::<Vec<_>>(),
-        "remark": remark,
-        "chosen": probe.best().map(|best| best.to_string()),
+        FAILED
     })
+}
+
+/// Without a user namespace, the first thing that fails for an ordinary user is not what is to blame.
+fn explain_refusal(probe: &mut Probe, standing: &Result<IdMap, UserNamespaceError>) {
+    let Err(error) = standing else { return };
+    let namespaces = probe
+        .attempts
+        .iter_mut()
+        .filter(|attempt| attempt.isolation == Isolation::Namespaces);
+    for obstacle in namespaces.filter_map(|attempt| attempt.obstacle.as_mut()) {
+        obstacle.reason = error.to_string();
+    }
+}
+
+impl Findings {
+    /// The isolation and the snapshots that a build would use.
+    fn chosen(&self) -> Option<&Attempt> {
+        self.probe.best().and_then(|best| self.probe.of(best))
+    }
+
+    fn to_json(&self) -> Value {
+        let attempts = self.probe.attempts.iter().map(|attempt| {
+            json!({
+                "isolation": attempt.isolation.to_string(),
+                "works": attempt.works(),
+                "reason": attempt.obstacle.as_ref().map(|obstacle| &obstacle.reason),
+                "remedy": attempt.obstacle.as_ref().map(|obstacle| &obstacle.remedy),
+                "ways": remedies::of(attempt, &self.place).iter().map(|way| json!({
+                    "where": way.whom,
+                    "setting": way.setting,
+                })).collect::<Vec<_>>(),
+                "notes": attempt.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "snapshots": snapshots(attempt),
+                "landlock": attempt.landlock,
+                "overlay": attempt.overlay,
+            })
+        });
+        let mut value = self.place.to_json();
+        value["isolation"] = attempts.collect();
+        value["chosen"] = json!(self.chosen().map(|best| best.isolation.to_string()));
+        value["snapshot"] = json!(self.chosen().map(|best| snapshots(best)[0]));
+        value["registries"] = self.answers.iter().map(Answer::to_json).collect();
+        value
+    }
+}
+
+/// The ways of finding changes that an isolation allows, the cheapest first.
+fn snapshots(attempt: &Attempt) -> &'static [&'static str] {
+    match (attempt.works(), attempt.overlay) {
+        (false, _) => &[],
+        (true, true) => &["overlay", "scan"],
+        (true, false) => &["scan"],
+    }
 }

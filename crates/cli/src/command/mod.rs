@@ -1,8 +1,13 @@
 //! What each subcommand does.
 
+pub mod bake;
 pub mod build;
+pub mod cache;
+pub mod completions;
 pub mod doctor;
+pub mod gitlab;
 pub mod login;
+pub mod plan;
 
 use std::io::{self, ErrorKind, Write};
 

@@ -101,6 +101,11 @@ impl Json {
         self.step("failed", id, json!({}));
     }
 
+    pub(super) fn layer(&mut self, id: StepId, size: u64) {
+        self.steps.step(id).layer = Some(size);
+        self.step("layer", id, json!({ "bytes": size }));
+    }
+
     fn rest(&mut self, id: StepId) {
         for line in self.steps.step(id).rest() {
             self.step("output", id, json!({ "line": line }));

@@ -2,7 +2,10 @@
 
 mod json;
 mod lines;
+mod live;
 mod moment;
+mod onscreen;
+mod scoped;
 mod sections;
 mod steps;
 pub(crate) mod style;
@@ -20,11 +23,15 @@ use yadokari_build::{Event, Events};
 use yadokari_dockerfile::Warning;
 use yadokari_image::Digest;
 
+pub use self::live::{Above, Screen};
+pub use self::scoped::Scoped;
+
 use self::json::Json;
 use self::moment::Moment;
+use self::onscreen::OnScreen;
 use self::text::Text;
 use crate::convert::{ConsoleSettings, LogFormat, Verbosity};
-use crate::report::Excerpt;
+use crate::report::{Excerpt, Failure};
 
 /// Writes events to one stream, in the form that was asked for.
 pub struct Console {
@@ -38,6 +45,7 @@ struct State {
 
 enum Form {
     Text(Text),
+    Screen(OnScreen),
     Json(Json),
 }
 
@@ -55,10 +63,21 @@ impl Console {
         clock: Arc<dyn Clock>,
         out: Box<dyn Write + Send>,
     ) -> Self {
-        let form = match settings.format {
-            LogFormat::Text => Form::Text(Text::new(settings, out)),
-            LogFormat::Json => Form::Json(Json::new(settings, out)),
-        };
+        Self::with_form(
+            clock,
+            match settings.format {
+                LogFormat::Text => Form::Text(Text::new(settings, out)),
+                LogFormat::Json => Form::Json(Json::new(settings, out)),
+            },
+        )
+    }
+
+    /// Shows the build on a terminal, where what goes on is redrawn in place.
+    pub fn on_screen(settings: ConsoleSettings, clock: Arc<dyn Clock>, screen: Screen) -> Self {
+        Self::with_form(clock, Form::Screen(OnScreen::new(settings, screen)))
+    }
+
+    fn with_form(clock: Arc<dyn Clock>, form: Form) -> Self {
         Self {
             clock,
             state: Mutex::new(State { form }),
@@ -69,32 +88,30 @@ impl Console {
     pub fn notice(&self, text: &str) {
         self.with(|form| match form {
             Form::Text(text_form) => text_form.warning(text),
+            Form::Screen(screen) => screen.text.warning(text),
             Form::Json(json) => json.message(Verbosity::Warn, text),
         });
     }
 
     /// Tells a build check that fired.
     pub fn lint(&self, warning: &Warning) {
-        // `Rule: text (line N)` is the form that docker prints and other tools look for.
-        let line = warning.to_string();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.now();
-        match &mut state.form {
-            Form::Text(text) => text.at(now).warning(&line),
-            Form::Json(json) => json.at(now).lint(
+        self.with(|form| match form {
+            Form::Text(text) => text.lint(warning),
+            Form::Screen(screen) => screen.text.lint(warning),
+            Form::Json(json) => json.lint(
                 warning.rule.name(),
                 &warning.message,
                 Some(warning.span.first_line),
             ),
-        }
+        });
     }
 
     /// Shows the lines of a file that were just spoken of, where people read.
     pub fn quote(&self, excerpt: &Excerpt) {
-        self.with(|form| {
-            if let Form::Text(text) = form {
-                text.quote(excerpt);
-            }
+        self.with(|form| match form {
+            Form::Text(text) => text.quote(excerpt),
+            Form::Screen(screen) => screen.text.quote(excerpt),
+            Form::Json(_) => {}
         });
     }
 
@@ -102,7 +119,29 @@ impl Console {
     pub fn summary(&self, took: Duration) {
         self.with(|form| match form {
             Form::Text(text) => text.summary(took),
+            Form::Screen(screen) => screen.summary(took),
             Form::Json(json) => json.summary(took),
+        });
+    }
+
+    /// Takes a live display away, after the output of what failed. For the end of a build that has no summary.
+    pub fn close(&self) {
+        self.with(|form| {
+            if let Form::Screen(screen) = form {
+                screen.close();
+            }
+        });
+    }
+
+    /// Tells one of several failures.
+    pub fn failure(&self, failure: &Failure) {
+        if self.error(failure.to_json()) {
+            return;
+        }
+        self.with(|form| match form {
+            Form::Text(text) => text.failure(failure),
+            Form::Screen(screen) => screen.text.failure(failure),
+            Form::Json(_) => {}
         });
     }
 
@@ -123,6 +162,7 @@ impl Console {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut state.form {
             Form::Text(text) => drop(text.at(now)),
+            Form::Screen(screen) => drop(screen.text.at(now)),
             Form::Json(json) => drop(json.at(now)),
         }
         tell(&mut state.form);
@@ -140,6 +180,7 @@ impl Events for Console {
             Event::Notice(text) => self.notice(text),
             event => self.with(|form| match form {
                 Form::Text(text) => tell_text(text, event),
+                Form::Screen(screen) => screen.tell(event),
                 Form::Json(json) => tell_json(json, event),
             }),
         }
@@ -148,7 +189,10 @@ impl Events for Console {
 
 fn tell_text(text: &mut Text, event: Event<'_>) {
     match event {
+        Event::Source(file) => text.source(file),
         Event::Planned { steps } => text.planned(steps),
+        Event::Missed { step, reasons } => text.missed(step, reasons),
+        Event::Layer { step, size } => text.layer(step, size),
         Event::Started(id) => text.started(id),
         Event::Output {
             step,
@@ -172,6 +216,8 @@ fn tell_text(text: &mut Text, event: Event<'_>) {
 fn tell_json(json: &mut Json, event: Event<'_>) {
     match event {
         Event::Planned { steps } => json.planned(steps),
+        Event::Missed { step, reasons } => json.step("missed", step, json!({ "reasons": reasons })),
+        Event::Layer { step, size } => json.layer(step, size),
         Event::Started(id) => json.step("started", id, json!({})),
         Event::Output {
             step,

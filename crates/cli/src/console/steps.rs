@@ -1,7 +1,7 @@
 //! What is known of each step while the build goes on.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use yadokari_build::{Expectation, Outcome, PlannedStep, StepId};
 use yadokari_sandbox::Stream;
@@ -19,25 +19,35 @@ pub(super) struct Steps {
 pub(super) struct Step {
     /// `[stage 2/5]`.
     pub(super) prefix: String,
+    /// The name of its stage.
+    pub(super) stage: String,
     /// The instruction on one line.
     pub(super) title: String,
     /// What the plan expects.
     pub(super) expectation: Expectation,
     /// The line that announces it was printed.
     pub(super) announced: bool,
+    /// When it started.
+    pub(super) started: Option<Instant>,
     /// How it ended, and after how long.
     pub(super) ended: Option<(Outcome, Duration)>,
+    /// It failed.
+    pub(super) failed: bool,
+    /// Compressed size of its layer in bytes.
+    pub(super) layer: Option<u64>,
     /// The last lines it wrote.
     pub(super) tail: VecDeque<String>,
+    /// How many lines it wrote before those.
+    pub(super) forgotten: usize,
     stdout: LineBuffer,
     stderr: LineBuffer,
 }
 
 /// So many lines of a failed step are repeated where its output was not shown.
-const TAIL: usize = 20;
+const TAIL: usize = 40;
 
 impl Steps {
-    /// Takes the plan.
+    /// Takes a plan, beside or in place of earlier ones: a build for several platforms has one for each.
     pub(super) fn plan(&mut self, planned: &[PlannedStep]) {
         let place = |id: StepId| {
             let stage = planned.iter().filter(|step| step.id.stage == id.stage);
@@ -49,16 +59,20 @@ impl Steps {
         let step = |step: &PlannedStep| {
             let (number, total) = place(step.id);
             let prefix = format!("[{} {number}/{total}]", step.stage);
-            (step.id, Step::new(prefix, &step.title, step.expectation))
+            (
+                step.id,
+                Step::new(prefix, &step.stage, &step.title, step.expectation),
+            )
         };
-        self.steps = planned.iter().map(step).collect();
+        self.steps.extend(planned.iter().map(step));
     }
 
     /// A step, known or not.
     pub(super) fn step(&mut self, id: StepId) -> &mut Step {
         self.steps.entry(id).or_insert_with(|| {
-            let prefix = format!("[stage-{} {}]", id.stage, id.step + 1);
-            Step::new(prefix, "", Expectation::Run)
+            let stage = format!("stage-{}", id.stage);
+            let prefix = format!("[{stage} {}]", id.step + 1);
+            Step::new(prefix, &stage, "", Expectation::Run)
         })
     }
 
@@ -66,20 +80,41 @@ impl Steps {
     pub(super) fn all(&self) -> impl Iterator<Item = &Step> {
         self.steps.values()
     }
+
+    /// The steps of each stage that the build needs, in the order of the file.
+    pub(super) fn stages(&self) -> Vec<Vec<&Step>> {
+        let mut stages: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
+        for (id, step) in &self.steps {
+            if step.expectation != Expectation::Skipped {
+                stages.entry(id.stage).or_default().push(step);
+            }
+        }
+        stages.into_values().collect()
+    }
 }
 
 impl Step {
-    fn new(prefix: String, title: &str, expectation: Expectation) -> Self {
+    fn new(prefix: String, stage: &str, title: &str, expectation: Expectation) -> Self {
         Self {
             prefix,
+            stage: stage.to_owned(),
             title: title.split_whitespace().collect::<Vec<_>>().join(" "),
             expectation,
             announced: false,
+            started: None,
             ended: None,
+            failed: false,
+            layer: None,
             tail: VecDeque::new(),
+            forgotten: 0,
             stdout: LineBuffer::default(),
             stderr: LineBuffer::default(),
         }
+    }
+
+    /// It goes on now.
+    pub(super) fn is_running(&self) -> bool {
+        self.started.is_some() && self.ended.is_none() && !self.failed
     }
 
     /// Takes output and gives the lines it completes.
@@ -104,9 +139,22 @@ impl Step {
         lines
     }
 
+    /// The last lines of its output, after a word about those that are left out.
+    pub(super) fn last_lines(&self) -> Vec<String> {
+        let left_out = (self.forgotten > 0).then(|| match self.forgotten {
+            1 => "(1 line left out)".to_owned(),
+            count => format!("({count} lines left out)"),
+        });
+        left_out
+            .into_iter()
+            .chain(self.tail.iter().cloned())
+            .collect()
+    }
+
     fn remember(&mut self, lines: &[String]) {
         self.tail.extend(lines.iter().cloned());
         let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);
+        self.forgotten += surplus;
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a build in a few lines: what ran, what was cached, where the image is.
+//! The end of a build in a few lines: what ran, what was cached, what moved, where the image is.
 
 use std::time::Duration;
 
@@ -7,12 +7,14 @@ use yadokari_build::Outcome;
 use super::Published;
 use super::steps::{Step, Steps};
 use super::style::{self, Ink, paint};
+use super::transfers::Transfers;
 
 /// A title is cut after so many characters.
 const WIDEST_TITLE: usize = 80;
 
 pub(super) fn lines(
     steps: &Steps,
+    transfers: &Transfers,
     published: &[Published],
     took: Duration,
     color: bool,
@@ -22,15 +24,8 @@ pub(super) fn lines(
         paint(color, Ink::Strong, &heading(steps, took)),
     ];
     lines.extend(steps.all().filter_map(|step| row(step, color)));
-    let places = published
-        .iter()
-        .map(|at| format!("  {} {}", paint(color, Ink::Good, "published"), at.place));
-    lines.extend(places);
-    lines.extend(
-        published
-            .last()
-            .map(|at| format!("  digest    {}", at.digest)),
-    );
+    lines.extend(moved(transfers));
+    lines.extend(places(published, color));
     lines
 }
 
@@ -80,8 +75,40 @@ fn row(step: &Step, color: bool) -> Option<String> {
     } else {
         ""
     };
+    let size = step.layer.map(style::bytes).unwrap_or_default();
     Some(format!(
-        "{word} {} {title}{more}",
+        "{word} {size:>9}  {} {title}{more}",
         paint(color, Ink::Step, &step.prefix)
     ))
+}
+
+/// How much went over the network.
+fn moved(transfers: &Transfers) -> Option<String> {
+    let part =
+        |bytes: u64, verb: &str| (bytes > 0).then(|| format!("{} {verb}", style::bytes(bytes)));
+    let parts: Vec<_> = [
+        part(transfers.downloaded, "downloaded"),
+        part(transfers.uploaded, "uploaded"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| format!("  moved     {}", parts.join(", ")))
+}
+
+/// Where the image is; the digest stands once below places that have the same.
+fn places(published: &[Published], color: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, at) in published.iter().enumerate() {
+        lines.push(format!(
+            "  {} {}",
+            paint(color, Ink::Good, "published"),
+            at.place
+        ));
+        let next = published.get(index + 1);
+        if next.is_none_or(|next| next.digest != at.digest) {
+            lines.push(format!("  digest    {}", at.digest));
+        }
+    }
+    lines
 }

@@ -13,7 +13,9 @@ use super::style::{self, Ink, paint};
 use super::transfers::Transfers;
 use super::{Moment, Published};
 use crate::convert::{ConsoleSettings, Verbosity};
-use crate::report::Excerpt;
+use crate::report::{Excerpt, Failure};
+use yadokari_build::SourceFile;
+use yadokari_dockerfile::Warning;
 
 /// Writes what happens as text.
 pub(super) struct Text {
@@ -23,6 +25,7 @@ pub(super) struct Text {
     sections: Sections,
     transfers: Transfers,
     published: Vec<Published>,
+    source: Option<(String, Vec<u8>)>,
     /// Seconds since 1970 at the event being told.
     now: Moment,
 }
@@ -38,6 +41,7 @@ impl Text {
             sections,
             transfers,
             published: Vec::new(),
+            source: None,
             now: Moment::default(),
         }
     }
@@ -47,14 +51,38 @@ impl Text {
         self
     }
 
+    pub(super) fn source(&mut self, file: &SourceFile) {
+        self.source = Some((file.name.clone(), file.bytes.clone()));
+    }
+
     pub(super) fn planned(&mut self, steps: &[PlannedStep]) {
         self.steps.plan(steps);
+    }
+
+    /// A build check that fired, with the lines it is about.
+    pub(super) fn lint(&mut self, warning: &Warning) {
+        // `Rule: text (line N)` is the form that docker prints and other tools look for.
+        self.warning(&warning.to_string());
+        let excerpt = self
+            .source
+            .as_ref()
+            .map(|(name, bytes)| Excerpt::cut(name, bytes, warning.span));
+        if let Some(excerpt) = excerpt {
+            self.quote(&excerpt);
+        }
     }
 
     /// A warning or a notice.
     pub(super) fn warning(&mut self, text: &str) {
         let label = self.paint(Ink::Warning, "warning");
         self.write(Verbosity::Warn, None, &format!("{label}: {text}"));
+    }
+
+    /// A failure with all that belongs to it.
+    pub(super) fn failure(&mut self, failure: &Failure) {
+        for line in failure.render(self.settings.color).lines() {
+            self.write(Verbosity::Error, None, line);
+        }
     }
 
     /// Lines of a file.
@@ -89,6 +117,18 @@ impl Text {
         } else {
             self.write(Verbosity::Info, Some(id), &header);
         }
+    }
+
+    /// Why a step is not in the cache.
+    pub(super) fn missed(&mut self, id: StepId, reasons: &[String]) {
+        if self.steps.step(id).expectation != Expectation::Run {
+            return;
+        }
+        let lines: Vec<String> = reasons
+            .iter()
+            .map(|reason| format!("not cached: {reason}"))
+            .collect();
+        self.lines(id, &lines);
     }
 
     pub(super) fn output(&mut self, id: StepId, stream: Stream, bytes: &[u8]) {
@@ -141,7 +181,8 @@ impl Text {
         let rest = self.steps.step(id).rest();
         self.lines(id, &rest);
         let step = self.steps.step(id);
-        let (prefix, title, tail) = (step.prefix.clone(), step.title.clone(), step.tail.clone());
+        step.failed = true;
+        let (prefix, title, tail) = (step.prefix.clone(), step.title.clone(), step.last_lines());
         let failed = self.paint(Ink::Error, "FAILED");
         self.write(Verbosity::Info, Some(id), &format!("{prefix} {failed}"));
         self.end_section(id);
@@ -170,6 +211,10 @@ impl Text {
         }
     }
 
+    pub(super) fn layer(&mut self, id: StepId, size: u64) {
+        self.steps.step(id).layer = Some(size);
+    }
+
     pub(super) fn published(&mut self, place: &str, digest: Digest) {
         self.published.push(Published {
             place: place.to_owned(),
@@ -178,7 +223,18 @@ impl Text {
     }
 
     pub(super) fn summary(&mut self, took: Duration) {
-        let lines = super::summary::lines(&self.steps, &self.published, took, self.settings.color);
+        let lines = super::summary::lines(
+            &self.steps,
+            &self.transfers,
+            &self.published,
+            took,
+            self.settings.color,
+        );
+        self.info(&lines);
+    }
+
+    /// Lines that belong to no step.
+    pub(super) fn info(&mut self, lines: &[String]) {
         lines
             .iter()
             .for_each(|line| self.write(Verbosity::Info, None, line));

@@ -1,20 +1,29 @@
-//! Transfers told in lines: when a big one starts, now and then while it goes on, and when it took long.
+//! What is downloaded and uploaded: told in lines now and then, and counted for the screen and the summary.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::style;
 
-/// All transfers that are under way.
+/// All transfers that are under way, and the sums of those that were.
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
-    running: HashMap<u64, Transfer>,
+    running: BTreeMap<u64, Transfer>,
+    /// Bytes that came from elsewhere.
+    pub(super) downloaded: u64,
+    /// Bytes that were sent elsewhere.
+    pub(super) uploaded: u64,
 }
 
+/// Bytes on their way.
 #[derive(Debug)]
-struct Transfer {
-    label: String,
-    total: u64,
+pub(super) struct Transfer {
+    /// `pulling debian:bookworm 0123456789ab`.
+    pub(super) label: String,
+    /// Bytes expected; 0 when nobody knows.
+    pub(super) total: u64,
+    /// Bytes so far.
+    pub(super) done: u64,
     started: Instant,
     told: Instant,
 }
@@ -29,6 +38,7 @@ impl Transfers {
             Transfer {
                 label: label.to_owned(),
                 total,
+                done: 0,
                 started: now,
                 told: now,
             },
@@ -42,6 +52,7 @@ impl Transfers {
 
     pub(super) fn progress(&mut self, id: u64, done: u64, now: Instant) -> Option<String> {
         let transfer = self.running.get_mut(&id)?;
+        transfer.done = done;
         if now.duration_since(transfer.told) < INTERVAL {
             return None;
         }
@@ -50,19 +61,50 @@ impl Transfers {
         let percent = percent
             .map(|percent| format!("{percent}%, "))
             .unwrap_or_default();
-        let elapsed = now.duration_since(transfer.started).as_secs().max(1);
-        let rate = style::bytes(done / elapsed);
         Some(format!(
-            "{}: {percent}{} at {rate}/s",
+            "{}: {percent}{} at {}/s",
             transfer.label,
-            style::bytes(done)
+            style::bytes(done),
+            style::bytes(transfer.rate(now)),
         ))
     }
 
     pub(super) fn finish(&mut self, id: u64, now: Instant) -> Option<String> {
         let transfer = self.running.remove(&id)?;
+        // What ends has its bytes, or had none to move.
+        let moved = transfer.total.max(transfer.done);
+        if transfer.is_upload() {
+            self.uploaded += moved;
+        } else {
+            self.downloaded += moved;
+        }
         let took = now.duration_since(transfer.started);
         (took >= INTERVAL).then(|| format!("{}: done in {}", transfer.label, style::duration(took)))
+    }
+
+    /// Those that go on, the oldest first.
+    pub(super) fn running(&self) -> impl ExactSizeIterator<Item = &Transfer> {
+        self.running.values()
+    }
+}
+
+impl Transfer {
+    /// Whether bytes leave this machine.
+    pub(super) fn is_upload(&self) -> bool {
+        self.label.starts_with("pushing")
+    }
+
+    /// What moves, without the word for the direction.
+    pub(super) fn subject(&self) -> &str {
+        self.label
+            .split_once(' ')
+            .map_or(self.label.as_str(), |(_, rest)| rest)
+    }
+
+    /// Bytes a second since it started.
+    pub(super) fn rate(&self, now: Instant) -> u64 {
+        let millis = now.duration_since(self.started).as_millis().max(1);
+        u64::try_from(u128::from(self.done) * 1000 / millis).unwrap_or(u64::MAX)
     }
 }
 
@@ -98,13 +140,16 @@ mod tests {
             Some("pulling a: done in 20.0s")
         );
         assert_eq!(transfers.finish(1, start), None);
+        assert_eq!((transfers.downloaded, transfers.uploaded), (4_000_000, 0));
     }
 
     #[test]
     fn a_short_transfer_is_one_line() {
         let start = Instant::now();
         let mut transfers = Transfers::default();
-        assert_eq!(transfers.start(1, "pulling a", 0, start), "pulling a");
+        assert_eq!(transfers.start(1, "pushing a", 0, start), "pushing a");
+        transfers.progress(1, 7, start);
         assert_eq!(transfers.finish(1, start + Duration::from_secs(1)), None);
+        assert_eq!((transfers.downloaded, transfers.uploaded), (0, 7));
     }
 }

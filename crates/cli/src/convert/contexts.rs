@@ -1,6 +1,6 @@
 //! Where the build's files come from.
 
-use yadokari_build::{Contexts, GitOptions, Secret};
+use yadokari_build::{Contexts, GitOptions, GitPull, Secret};
 
 use super::{Given, UsageError, nonempty};
 use crate::flags::{Style, go};
@@ -67,6 +67,7 @@ fn git(given: Given<'_>) -> Result<GitOptions, UsageError> {
             set_git(&mut git, &key, value.as_deref()).map_err(|reason| wrong(reason.to_owned()))?;
         }
     }
+    git.pull = pull_method(given)?;
     let token = given.environment.text("GIT_TOKEN");
     git.username = token
         .map(|_| "x-access-token")
@@ -76,6 +77,20 @@ fn git(given: Given<'_>) -> Result<GitOptions, UsageError> {
         .or(given.environment.text("GIT_PASSWORD"))
         .map(Secret::new);
     Ok(git)
+}
+
+/// What `git://` means.
+fn pull_method(given: Given<'_>) -> Result<GitPull, UsageError> {
+    match given.environment.text("GIT_PULL_METHOD") {
+        None | Some("https") => Ok(GitPull::Https),
+        Some("http") => Ok(GitPull::Http),
+        Some("git") => Ok(GitPull::Git),
+        Some(other) => Err(UsageError::VariableValue {
+            variable: "GIT_PULL_METHOD",
+            value: other.to_owned(),
+            expected: "https, http or git",
+        }),
+    }
 }
 
 fn set_git(git: &mut GitOptions, key: &str, value: Option<&str>) -> Result<(), &'static str> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use yadokari_build as build;
 use yadokari_image::Platform;
 
 use super::{Given, UsageError};
@@ -9,9 +10,10 @@ use super::{Given, UsageError};
 /// Annotations by what they are put on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Annotations {
-    pub(super) manifest: BTreeMap<String, String>,
-    pub(super) descriptor: BTreeMap<String, String>,
-    pub(super) index: BTreeMap<String, String>,
+    /// Those of the image itself.
+    pub(super) image: build::Annotations,
+    /// Those of an index where a layout lists it.
+    pub(super) index_descriptor: BTreeMap<String, String>,
 }
 
 /// Reads `--label`; a bare key is a label without a value.
@@ -31,8 +33,8 @@ pub(super) fn labels(given: Given<'_>) -> Result<BTreeMap<String, String>, Usage
 }
 
 impl Annotations {
-    /// Adds an annotation whose place is given as buildx gives it: `manifest`, `index`, `manifest-descriptor`, each with
-    /// `[platform]` after it if need be. Returns whether the place is one that exists.
+    /// Adds an annotation whose place is given as buildx gives it: `manifest`, `index`, `manifest-descriptor` or
+    /// `index-descriptor`, the two of manifests with `[platform]` after it if need be.
     pub(super) fn add(
         &mut self,
         place: &str,
@@ -44,19 +46,28 @@ impl Annotations {
             Some((kind, rest)) => (kind, Some(rest.strip_suffix(']').ok_or(PlaceUnknown)?)),
             None => (place, None),
         };
-        if let Some(platform) = platform {
-            let platform = Platform::parse(platform).map_err(|_| PlaceUnknown)?;
-            if !platforms.contains(&platform) {
-                return Ok(());
-            }
-        }
-        let annotations = match kind {
-            "manifest" => &mut self.manifest,
-            "manifest-descriptor" => &mut self.descriptor,
-            "index" => &mut self.index,
+        let platform = platform
+            .map(|text| Platform::parse(text).map_err(|_| PlaceUnknown))
+            .transpose()?;
+        let (all, of_platforms) = match kind {
+            "manifest" => (
+                &mut self.image.manifest,
+                Some(&mut self.image.platform_manifest),
+            ),
+            "manifest-descriptor" => (
+                &mut self.image.descriptor,
+                Some(&mut self.image.platform_descriptor),
+            ),
+            "index" => (&mut self.image.index, None),
+            "index-descriptor" => (&mut self.index_descriptor, None),
             _ => return Err(PlaceUnknown),
         };
-        annotations.insert(key.to_owned(), value.to_owned());
+        match (platform, of_platforms) {
+            (None, _) => drop(all.insert(key.to_owned(), value.to_owned())),
+            (Some(_), None) => return Err(PlaceUnknown),
+            (Some(platform), Some(_)) if !platforms.contains(&platform) => {}
+            (Some(platform), Some(list)) => list.push((platform, key.to_owned(), value.to_owned())),
+        }
         Ok(())
     }
 
@@ -72,7 +83,24 @@ impl Annotations {
         });
         match prefixed {
             Some(with) => *self = with,
-            None => drop(self.manifest.insert(key.to_owned(), value.to_owned())),
+            None => drop(self.image.manifest.insert(key.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// An annotation that only an image of several platforms has a place for.
+    pub(super) fn of_an_index(&self) -> Option<&String> {
+        self.image
+            .index
+            .keys()
+            .chain(self.index_descriptor.keys())
+            .next()
+    }
+
+    /// Those of the entry that a layout lists the image under.
+    pub(super) fn of_entry(&self, platforms: &[Platform]) -> BTreeMap<String, String> {
+        match platforms {
+            [_, _, ..] => self.index_descriptor.clone(),
+            _ => self.image.of_descriptor(None),
         }
     }
 }
@@ -87,7 +115,8 @@ mod tests {
 
     #[test]
     fn annotations_go_where_their_prefix_says() {
-        let platforms = [Platform::parse("linux/amd64").unwrap()];
+        let [amd, arm] = ["linux/amd64", "linux/arm64"].map(|text| Platform::parse(text).unwrap());
+        let platforms = [amd.clone(), arm.clone()];
         let mut annotations = Annotations::default();
         for key in [
             "a",
@@ -95,16 +124,28 @@ mod tests {
             "manifest-descriptor:c",
             "index,manifest:d",
             "manifest[linux/amd64]:e",
-            "x:f",
+            "manifest-descriptor[linux/arm64]:f",
+            "index-descriptor:g",
+            "manifest[linux/s390x]:h",
+            "index[linux/amd64]:i",
+            "x:j",
         ] {
             annotations.add_flag(&platforms, key, "1");
         }
-        annotations.add_flag(&platforms, "manifest[linux/arm64]:g", "1");
+        let keys = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>();
+        let image = &annotations.image;
         assert_eq!(
-            annotations.manifest.keys().collect::<Vec<_>>(),
-            ["a", "b", "d", "e", "x:f"]
+            keys(&image.of_manifest(Some(&amd))),
+            ["a", "b", "d", "e", "index[linux/amd64]:i", "x:j"]
         );
-        assert_eq!(annotations.descriptor.keys().collect::<Vec<_>>(), ["c"]);
-        assert_eq!(annotations.index.keys().collect::<Vec<_>>(), ["d"]);
+        assert_eq!(
+            keys(&image.of_manifest(Some(&arm))),
+            ["a", "b", "d", "index[linux/amd64]:i", "x:j"]
+        );
+        assert_eq!(keys(&image.of_descriptor(Some(&amd))), ["c"]);
+        assert_eq!(keys(&image.of_descriptor(Some(&arm))), ["c", "f"]);
+        assert_eq!(keys(&image.index), ["d"]);
+        assert_eq!(keys(&annotations.of_entry(&platforms)), ["g"]);
+        assert_eq!(keys(&annotations.of_entry(&[])), ["c", "f"]);
     }
 }

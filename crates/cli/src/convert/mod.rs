@@ -1,24 +1,27 @@
 //! What the flags and variables mean: one conversion into a [`Job`]. Nothing later sees a flag.
 
 mod cache;
+mod cache_mounts;
 mod compression;
 mod console;
 mod contexts;
 mod labels;
 mod output_spec;
 mod outputs;
-mod registry;
+mod refused;
+pub mod registry;
 mod run;
 mod secrets;
+mod templates;
 mod unneeded;
 mod usage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use yadokari_build::{BuildRequest, Compat, SnapshotMethod, SnapshotRequest};
 use yadokari_image::Platform;
 
-pub use console::{ConsoleSettings, LogFormat, Verbosity};
+pub use console::{ConsoleSettings, LogFormat, Verbosity, console_of};
 pub use registry::RegistrySettings;
 pub use usage::UsageError;
 
@@ -45,6 +48,8 @@ pub struct Job {
     pub print_plan: bool,
     /// What is told, and how.
     pub console: ConsoleSettings,
+    /// File that gets a trace of the work.
+    pub trace: Option<PathBuf>,
     /// Files that get facts about the result.
     pub facts: FactFiles,
     /// Remarks on the command line, one line each.
@@ -58,6 +63,8 @@ pub enum Action {
     Build,
     /// Print the plan.
     Plan,
+    /// Print the plan, and why steps have to be done.
+    Explain,
     /// Check the Dockerfile.
     Check,
 }
@@ -65,7 +72,7 @@ pub enum Action {
 /// Files that docker's command line can ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FactFiles {
-    /// Gets the image's digest.
+    /// Gets the image's id.
     pub iidfile: Option<PathBuf>,
     /// Gets facts as JSON.
     pub metadata: Option<PathBuf>,
@@ -86,6 +93,7 @@ struct Given<'a> {
 ///
 /// The first value or combination that cannot be used.
 pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job, UsageError> {
+    let (build, remark) = templates::with_destinations(build, environment)?;
     let given = Given {
         flags: &build.flags,
         path: build.path.as_deref(),
@@ -93,9 +101,15 @@ pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job
         environment,
     };
     let mut notices = unneeded::notices(given);
+    notices.extend(remark);
     let action = action(given)?;
+    let request = request(given, action, &mut notices)?;
+    let registry = registry::settings(&build.flags.kaniko.registry, environment)?;
     Ok(Job {
-        registry: registry::settings(given)?,
+        registry: RegistrySettings {
+            insecure_registries: outputs::insecure_hosts(given, registry.insecure_registries)?,
+            ..registry
+        },
         isolation: build.flags.place.isolation,
         action,
         force: is_on(given.flags.kaniko.force),
@@ -104,10 +118,11 @@ pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job
             .is_some_and(|value| value != "0" && value != "false"),
         console: console::settings(given)?,
         facts: FactFiles {
-            iidfile: given.flags.docker.iidfile.clone(),
-            metadata: given.flags.docker.metadata_file.clone(),
+            iidfile: below(given, given.flags.docker.iidfile.as_deref()),
+            metadata: below(given, given.flags.docker.metadata_file.as_deref()),
         },
-        request: request(given, action, &mut notices)?,
+        request,
+        trace: given.flags.docker.trace.clone(),
         notices,
     })
 }
@@ -127,9 +142,10 @@ fn request(
     action: Action,
     notices: &mut Vec<String>,
 ) -> Result<BuildRequest, UsageError> {
-    refuse_what_cannot_be(given)?;
+    refused::refuse(given)?;
     let outputs = outputs::outputs(given, action, notices)?;
     let cache = cache::request(given, &outputs.outputs)?;
+    let cache_mounts = cache_mounts::request(given, &cache, &outputs.outputs)?;
     let build_args = run::build_args(given);
     Ok(BuildRequest {
         contexts: contexts::contexts(given)?,
@@ -148,12 +164,14 @@ fn request(
             .map(|(_, value)| value.clone()),
         build_args,
         labels: labels::labels(given)?,
-        annotations: outputs.annotations.manifest,
+        annotations: outputs.annotations.image,
         platforms: outputs.platforms,
         host: Platform::host(),
         secrets: secrets::secrets(given)?,
         run: run::defaults(given)?,
         cache,
+        cache_mounts,
+        warmed: warmed(given),
         outputs: outputs.outputs,
         format: outputs.format,
         times: outputs.times,
@@ -190,47 +208,6 @@ fn action(given: Given<'_>) -> Result<Action, UsageError> {
     )
 }
 
-/// Flags whose meaning this program cannot give.
-fn refuse_what_cannot_be(given: Given<'_>) -> Result<(), UsageError> {
-    let unavailable = |flag, reason, instead| {
-        Err(UsageError::Unavailable {
-            flag,
-            reason,
-            instead,
-        })
-    };
-    if is_on(given.flags.docker.load) {
-        return unavailable(
-            "load",
-            "there is no daemon to load the image into",
-            "use `-o type=docker,dest=- | docker load`",
-        );
-    }
-    if is_on(given.flags.kaniko.materialize) {
-        return unavailable(
-            "materialize",
-            "images are never unpacked into this container",
-            "use `--output type=local,dest=DIR`",
-        );
-    }
-    for (flag, value) in [
-        ("provenance", &given.flags.docker.provenance),
-        ("sbom", &given.flags.docker.sbom),
-    ] {
-        if value
-            .as_deref()
-            .is_some_and(|value| !matches!(value.parse(), Ok(Switch(false))))
-        {
-            return unavailable(
-                flag,
-                "attestations are not made",
-                "leave it out, or set it to false",
-            );
-        }
-    }
-    Ok(())
-}
-
 fn compat(flag: CompatFlag) -> Compat {
     match flag {
         CompatFlag::Buildkit => Compat::Buildkit,
@@ -245,7 +222,7 @@ fn snapshot(given: Given<'_>) -> SnapshotRequest {
             SnapshotFlag::Overlay => SnapshotMethod::Overlay,
             SnapshotFlag::Scan => SnapshotMethod::Scan,
         },
-        single: is_on(given.flags.kaniko.single_snapshot),
+        single: is_on(given.flags.kaniko.single_snapshot) || is_on(given.flags.classic.squash),
         ignore_paths: given.flags.kaniko.ignore_path.clone(),
     }
 }
@@ -265,6 +242,18 @@ fn state_dir(given: Given<'_>) -> PathBuf {
         .or_else(from_environment)
         .unwrap_or_else(|| given.environment.default_state_dir());
     given.environment.directory.join(dir)
+}
+
+/// The directory that `warmer` fills: the one that is named, or kaniko's in kaniko's style.
+fn warmed(given: Given<'_>) -> Option<PathBuf> {
+    let usual = (given.style == Style::Kaniko).then(|| PathBuf::from("/cache"));
+    below(given, given.flags.kaniko.cache_dir.as_deref()).or(usual)
+}
+
+/// A path that was given, below the working directory.
+fn below(given: Given<'_>, path: Option<&Path>) -> Option<PathBuf> {
+    let path = path.filter(|path| !path.as_os_str().is_empty())?;
+    Some(given.environment.directory.join(path))
 }
 
 fn is_on(switch: Option<Switch>) -> bool {

@@ -18,6 +18,14 @@ pub(super) struct OutputSpec {
     pub(super) names: Vec<String>,
     /// Push to the names.
     pub(super) push: bool,
+    /// Push without a tag.
+    pub(super) by_digest: bool,
+    /// Push over plain HTTP.
+    pub(super) insecure: bool,
+    /// Load into an engine.
+    pub(super) load: bool,
+    /// Give each platform a directory of its own.
+    pub(super) split: Option<bool>,
     /// How the image is encoded.
     pub(super) encoding: Encoding,
 }
@@ -61,6 +69,8 @@ pub(super) fn parse(line: &str, stdout_is_terminal: bool) -> Result<OutputSpec, 
     }
     let options = go::options(line).map_err(|reason| wrong(&reason))?;
     let kind = kind(&options).map_err(|reason| wrong(&reason))?;
+    let is_image = matches!(kind, Kind::Image { .. });
+    let on = |value: &str| switch(value).map_err(|reason| wrong(&reason));
     let (mut dest, mut tar) = (None, true);
     let mut spec = OutputSpec {
         push: kind == Kind::Image { push: true },
@@ -72,12 +82,21 @@ pub(super) fn parse(line: &str, stdout_is_terminal: bool) -> Result<OutputSpec, 
         };
         match key.as_str() {
             "type" => {}
-            "dest" if !matches!(kind, Kind::Image { .. }) => dest = Some(PathBuf::from(value)),
-            "tar" if matches!(kind, Kind::Oci | Kind::Docker) => {
-                tar = switch(&value).map_err(|reason| wrong(&reason))?;
+            "dest" if !is_image => dest = Some(PathBuf::from(value)),
+            "tar" if matches!(kind, Kind::Oci | Kind::Docker) => tar = on(&value)?,
+            "push" if is_image => spec.push = on(&value)?,
+            "push-by-digest" if is_image => spec.by_digest = on(&value)?,
+            "registry.insecure" if is_image => spec.insecure = on(&value)?,
+            // Names are given with digests in any case.
+            "name-canonical" if is_image => drop(on(&value)?),
+            "store" | "unpack" if is_image && on(&value)? => {
+                return Err(wrong(
+                    "there is no store of a daemon: leave store= and unpack= out",
+                ));
             }
-            "push" if matches!(kind, Kind::Image { .. }) => {
-                spec.push = switch(&value).map_err(|reason| wrong(&reason))?;
+            "store" | "unpack" if is_image => {}
+            "platform-split" if matches!(kind, Kind::Local | Kind::Tar) => {
+                spec.split = Some(on(&value)?);
             }
             "name" => spec
                 .names
@@ -88,7 +107,10 @@ pub(super) fn parse(line: &str, stdout_is_terminal: bool) -> Result<OutputSpec, 
                 .map_err(|reason| wrong(&reason))?,
         }
     }
-    spec.file = file(kind, dest, tar, stdout_is_terminal).map_err(wrong)?;
+    spec.load = kind == Kind::Docker && dest.is_none() && tar;
+    if !spec.load {
+        spec.file = file(kind, dest, tar, stdout_is_terminal).map_err(wrong)?;
+    }
     Ok(spec)
 }
 
@@ -308,7 +330,11 @@ mod tests {
                 "type=docker,dest=a.tar",
                 Some((FileOutputKind::DockerArchive, "a.tar")),
             ),
-            ("type=docker", Some((FileOutputKind::DockerArchive, "-"))),
+            (
+                "type=docker,dest=-",
+                Some((FileOutputKind::DockerArchive, "-")),
+            ),
+            ("type=docker", None),
             ("type=local,dest=d", Some((FileOutputKind::Local, "d"))),
             ("type=tar", Some((FileOutputKind::Tar, "-"))),
             ("-", Some((FileOutputKind::Tar, "-"))),

@@ -1,5 +1,7 @@
 //! What is published, where, and how it is encoded.
 
+use std::path::{Path, PathBuf};
+
 use yadokari_build::{FileOutput, FileOutputKind, Format, MediaTypes, Outputs, Times};
 use yadokari_image::{Platform, Reference};
 use yadokari_layer::Compression;
@@ -7,7 +9,7 @@ use yadokari_layer::Compression;
 use super::compression::compression;
 use super::labels::Annotations;
 use super::output_spec::{self, Encoding, OutputSpec};
-use super::{Action, Given, UsageError, is_on, is_on_or_variable, nonempty};
+use super::{Action, Given, UsageError, below, is_on, is_on_or_variable, nonempty};
 use crate::flags::Style;
 
 /// Results and their encoding, which the same flags decide.
@@ -25,15 +27,7 @@ pub(super) fn outputs(
     action: Action,
     notices: &mut Vec<String>,
 ) -> Result<Publication, UsageError> {
-    let specs = given
-        .flags
-        .docker
-        .output
-        .iter()
-        .filter(|line| !line.is_empty());
-    let specs: Vec<_> = specs
-        .map(|line| output_spec::parse(line, given.environment.terminals.stdout))
-        .collect::<Result<_, _>>()?;
+    let specs = specs(given)?;
     let mut encoding = Encoding::default();
     specs
         .iter()
@@ -41,12 +35,14 @@ pub(super) fn outputs(
     let platforms = platforms(given)?;
     let format = format(given, &encoding)?;
     let annotations = annotations(given, &encoding, &platforms)?;
-    let outputs = places(given, &specs, &annotations)?;
+    let outputs = places(given, &specs, &annotations, &platforms)?;
+    refuse_merged_archives(&outputs, &platforms)?;
     if action == Action::Build {
         refuse_without_place(given, &outputs)?;
         notices.extend(nowhere(given, &outputs));
+        notices.extend(materialized(given));
     }
-    refuse_what_docker_cannot_hold(given, &outputs, &format)?;
+    refuse_what_docker_cannot_hold(given, &outputs, &format, &platforms)?;
     Ok(Publication {
         annotations,
         times: Times {
@@ -60,10 +56,34 @@ pub(super) fn outputs(
     })
 }
 
+/// Every `--output`, read.
+fn specs(given: Given<'_>) -> Result<Vec<OutputSpec>, UsageError> {
+    let lines = given.flags.docker.output.iter();
+    let lines = lines.filter(|line| !line.is_empty());
+    lines
+        .map(|line| output_spec::parse(line, given.environment.terminals.stdout))
+        .collect()
+}
+
+/// Hosts that may be spoken to without TLS: those known already, and those of outputs that say so.
+pub(super) fn insecure_hosts(
+    given: Given<'_>,
+    mut known: Vec<String>,
+) -> Result<Vec<String>, UsageError> {
+    let specs = specs(given)?;
+    let insecure: Vec<_> = specs.into_iter().filter(|spec| spec.insecure).collect();
+    if !insecure.is_empty() {
+        let destinations = destinations(given, &insecure)?;
+        known.extend(destinations.iter().map(|name| name.registry().to_owned()));
+    }
+    Ok(known)
+}
+
 fn places(
     given: Given<'_>,
     specs: &[OutputSpec],
     annotations: &Annotations,
+    platforms: &[Platform],
 ) -> Result<Outputs, UsageError> {
     let (kaniko, docker) = (&given.flags.kaniko, &given.flags.docker);
     let destinations = destinations(given, specs)?;
@@ -76,18 +96,31 @@ fn places(
     }
     Ok(Outputs {
         push: push && !destinations.is_empty(),
+        by_digest: specs.iter().any(|spec| spec.by_digest),
+        load: is_on(docker.load) || specs.iter().any(|spec| spec.load),
         destinations,
-        files: files(given, specs, annotations),
-        digest_file: nonempty(kaniko.digest_file.as_deref()).map(str::to_owned),
-        name_with_digest_file: kaniko.image_name_with_digest_file.clone(),
-        name_tag_with_digest_file: kaniko.image_name_tag_with_digest_file.clone(),
+        files: files(given, specs, annotations, platforms),
+        digest_file: nonempty(kaniko.digest_file.as_deref()).map(|place| file_or_url(given, place)),
+        name_with_digest_file: below(given, kaniko.image_name_with_digest_file.as_deref()),
+        name_tag_with_digest_file: below(given, kaniko.image_name_tag_with_digest_file.as_deref()),
         builder_output: given.environment.path("BUILDER_OUTPUT"),
-        ignore_immutable_tags: is_on(kaniko.push_ignore_immutable_tag_errors),
-        skip_push_check: is_on(kaniko.skip_push_permission_check),
+        ignore_immutable_tags: is_on(kaniko.registry.push_ignore_immutable_tag_errors),
+        skip_push_check: is_on(kaniko.registry.skip_push_permission_check),
     })
 }
 
+/// A path below the working directory, or a URL as it is.
+fn file_or_url(given: Given<'_>, place: &str) -> String {
+    if place.starts_with("http://") || place.starts_with("https://") {
+        return place.to_owned();
+    }
+    let path = given.environment.directory.join(place);
+    path.to_string_lossy().into_owned()
+}
+
+/// Every name of the image, once. What is pushed by its digest has no tag.
 fn destinations(given: Given<'_>, specs: &[OutputSpec]) -> Result<Vec<Reference>, UsageError> {
+    let by_digest = specs.iter().any(|spec| spec.by_digest);
     let kaniko = given
         .flags
         .kaniko
@@ -106,7 +139,17 @@ fn destinations(given: Given<'_>, specs: &[OutputSpec]) -> Result<Vec<Reference>
             value: text.clone(),
             source,
         };
-        let reference = Reference::parse(text).map_err(wrong)?.with_default_tag();
+        let reference = Reference::parse(text).map_err(wrong)?;
+        if let (true, Some(tag)) = (by_digest, reference.tag()) {
+            return Err(UsageError::Contradiction {
+                first: "push-by-digest=true".to_owned(),
+                second: format!("the tag `{tag}` of {}", reference.name()),
+            });
+        }
+        let reference = match by_digest {
+            true => reference,
+            false => reference.with_default_tag(),
+        };
         if !references.contains(&reference) {
             references.push(reference);
         }
@@ -114,24 +157,34 @@ fn destinations(given: Given<'_>, specs: &[OutputSpec]) -> Result<Vec<Reference>
     Ok(references)
 }
 
-fn files(given: Given<'_>, specs: &[OutputSpec], annotations: &Annotations) -> Vec<FileOutput> {
+fn files(
+    given: Given<'_>,
+    specs: &[OutputSpec],
+    annotations: &Annotations,
+    platforms: &[Platform],
+) -> Vec<FileOutput> {
     let kaniko = &given.flags.kaniko;
-    let in_directory = |kind, path: &std::path::Path, names: &[String]| {
-        let path = if path.as_os_str() == "-" {
-            path.to_owned()
-        } else {
-            given.environment.directory.join(path)
-        };
-        FileOutput {
-            kind,
-            path,
-            names: names.to_vec(),
-            annotations: annotations.descriptor.clone(),
-        }
+    let in_directory = |kind, path: &Path, names: &[String]| FileOutput {
+        kind,
+        path: match path.as_os_str() == "-" || path.as_os_str().is_empty() {
+            true => path.to_owned(),
+            false => given.environment.directory.join(path),
+        },
+        names: names.to_vec(),
+        annotations: annotations.of_entry(platforms),
+        platform_split: None,
+        fresh: false,
     };
     let specs = specs.iter().filter_map(|spec| {
         let (kind, path) = spec.file.as_ref()?;
-        Some(in_directory(*kind, path, &spec.names))
+        Some(FileOutput {
+            platform_split: spec.split,
+            ..in_directory(*kind, path, &spec.names)
+        })
+    });
+    let materialized = is_on(kaniko.materialize).then(|| FileOutput {
+        fresh: true,
+        ..in_directory(FileOutputKind::Local, &materialized_path(given), &[])
     });
     let archive = kaniko
         .tar_path
@@ -144,8 +197,24 @@ fn files(given: Given<'_>, specs: &[OutputSpec], annotations: &Annotations) -> V
     archive
         .chain(layout)
         .chain(specs)
+        .chain(materialized)
         .filter(|file| !file.path.as_os_str().is_empty())
         .collect()
+}
+
+/// Where `--materialize` leaves the root filesystem: `/` itself is never touched.
+fn materialized_path(given: Given<'_>) -> PathBuf {
+    super::state_dir(given).join("materialized")
+}
+
+fn materialized(given: Given<'_>) -> Option<String> {
+    let path = materialized_path(given);
+    is_on(given.flags.kaniko.materialize).then(|| {
+        format!(
+            "--materialize: the image's root filesystem will be in {}",
+            path.display()
+        )
+    })
 }
 
 /// The combinations that kaniko refuses, in its order.
@@ -184,17 +253,17 @@ fn nowhere(given: Given<'_>, outputs: &Outputs) -> Option<String> {
         given.environment,
         "KANIKO_NO_PUSH",
     );
-    let goes_nowhere = !outputs.push && outputs.files.is_empty() && !refused;
-    goes_nowhere.then(|| "the image goes nowhere: add --push, or an --output".to_owned())
+    let goes_nowhere = !outputs.push && !outputs.load && outputs.files.is_empty() && !refused;
+    goes_nowhere.then(|| "the image goes nowhere: add --push, --load or an --output".to_owned())
 }
 
 fn platforms(given: Given<'_>) -> Result<Vec<Platform>, UsageError> {
-    let texts = given
-        .flags
-        .kaniko
-        .custom_platform
-        .iter()
-        .flat_map(|line| line.split(','));
+    let variable = match given.style {
+        Style::Docker => given.environment.text("DOCKER_DEFAULT_PLATFORM"),
+        Style::Kaniko => None,
+    };
+    let line = nonempty(given.flags.kaniko.custom_platform.as_deref()).or(variable);
+    let texts = line.iter().flat_map(|line| line.split(','));
     let texts = texts.map(str::trim).filter(|text| !text.is_empty());
     let parse = |text: &str| {
         Platform::parse(text)
@@ -219,9 +288,9 @@ fn annotations(
         annotations.add_flag(platforms_or_host, &pair.key, &pair.value);
     }
     encoding.annotate(platforms_or_host, &mut annotations)?;
-    match annotations.index.keys().next() {
-        Some(key) => Err(UsageError::IndexAnnotation { key: key.clone() }),
-        None => Ok(annotations),
+    match annotations.of_an_index() {
+        Some(key) if platforms.len() < 2 => Err(UsageError::IndexAnnotation { key: key.clone() }),
+        _ => Ok(annotations),
     }
 }
 
@@ -265,20 +334,37 @@ fn default_types(style: Style, compression: Compression) -> MediaTypes {
     }
 }
 
+/// Files of several platforms can be laid over each other in a directory, but not in an archive.
+fn refuse_merged_archives(outputs: &Outputs, platforms: &[Platform]) -> Result<(), UsageError> {
+    let merged =
+        |file: &FileOutput| file.kind == FileOutputKind::Tar && file.platform_split == Some(false);
+    match platforms.len() > 1 && outputs.files.iter().any(merged) {
+        true => Err(UsageError::value(
+            "output",
+            Some("type=tar,platform-split=false"),
+            "an archive cannot merge the files of several platforms: use type=local",
+        )),
+        false => Ok(()),
+    }
+}
+
 fn refuse_what_docker_cannot_hold(
     given: Given<'_>,
     outputs: &Outputs,
     format: &Format,
+    platforms: &[Platform],
 ) -> Result<(), UsageError> {
-    let flag = match outputs
-        .files
-        .iter()
-        .any(|file| file.kind == FileOutputKind::DockerArchive)
-    {
-        false => return Ok(()),
+    let archive = |file: &FileOutput| file.kind == FileOutputKind::DockerArchive;
+    let flag = match outputs.files.iter().any(archive) {
         true if given.flags.kaniko.tar_path.is_some() => "--tar-path",
         true => "--output type=docker",
+        false if outputs.load => "--load",
+        false => return Ok(()),
     };
+    if platforms.len() > 1 {
+        let what = "an image of several platforms";
+        return Err(UsageError::DockerArchive { flag, what });
+    }
     let asked_for_oci = nonempty(given.flags.kaniko.image_format.as_deref()) == Some("oci");
     match format.compression {
         Compression::Zstd { .. } => Err(UsageError::DockerArchive {

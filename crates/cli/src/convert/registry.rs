@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Given, UsageError, is_on};
+use super::{UsageError, is_on};
 use crate::environment::Environment;
+use crate::flags::RegistryFlags;
 use crate::flags::go::KeyValue;
 
 /// What was said about registries. Names are hosts, with a port where they have one.
@@ -31,8 +32,10 @@ pub struct RegistrySettings {
     pub skip_default_fallback: bool,
     /// Attempts at a push after the first, beyond the usual ones.
     pub push_retry: u32,
-    /// Attempts at a download after the first, beyond the usual ones.
+    /// Attempts at a manifest, a config or the beginning of a layer after the first, beyond the usual ones.
     pub download_retry: u32,
+    /// The same for a layer that broke off or came wrong.
+    pub layer_retry: u32,
     /// Built-in credential providers that may be asked; `None` is all.
     pub credential_helpers: Option<Vec<String>>,
 }
@@ -50,8 +53,14 @@ const HELPERS: [&str; 5] = ["env", "google", "ecr", "acr", "gitlab"];
 const DOCKER_HUB: &str = "docker.io";
 
 /// Reads all flags about registries, and `KANIKO_REGISTRY_MIRROR` and `KANIKO_REGISTRY_MAP`.
-pub(super) fn settings(given: Given<'_>) -> Result<RegistrySettings, UsageError> {
-    let flags = &given.flags.kaniko;
+///
+/// # Errors
+///
+/// A value that has the wrong form.
+pub fn settings(
+    flags: &RegistryFlags,
+    environment: &Environment,
+) -> Result<RegistrySettings, UsageError> {
     Ok(RegistrySettings {
         insecure_push: is_on(flags.insecure),
         insecure_pull: is_on(flags.insecure_pull),
@@ -62,21 +71,19 @@ pub(super) fn settings(given: Given<'_>) -> Result<RegistrySettings, UsageError>
         certificates: flags
             .registry_certificate
             .iter()
-            .map(|pair| certificate(given, pair))
+            .map(|pair| certificate(environment, pair))
             .collect(),
         client_certificates: flags
             .registry_client_cert
             .iter()
-            .map(|pair| client_certificate(given, pair))
+            .map(|pair| client_certificate(environment, pair))
             .collect::<Result<_, _>>()?,
-        maps: maps(given)?,
+        maps: maps(flags, environment)?,
         skip_default_fallback: is_on(flags.skip_default_registry_fallback),
         push_retry: flags.push_retry.unwrap_or(0),
-        // Unpacking reads straight from the download, so trying it again means downloading again.
-        download_retry: flags
-            .image_download_retry
-            .unwrap_or(0)
-            .max(flags.image_fs_extract_retry.unwrap_or(0)),
+        download_retry: flags.image_download_retry.unwrap_or(0),
+        // A layer is unpacked from bytes that are known to be right, so what can fail is getting them.
+        layer_retry: flags.image_fs_extract_retry.unwrap_or(0),
         credential_helpers: helpers(&flags.credential_helpers)?,
     })
 }
@@ -89,15 +96,12 @@ fn nonempty(values: &[String]) -> Vec<String> {
         .collect()
 }
 
-fn certificate(given: Given<'_>, pair: &KeyValue) -> (String, PathBuf) {
-    (
-        pair.key.clone(),
-        given.environment.directory.join(&pair.value),
-    )
+fn certificate(environment: &Environment, pair: &KeyValue) -> (String, PathBuf) {
+    (pair.key.clone(), environment.directory.join(&pair.value))
 }
 
 fn client_certificate(
-    given: Given<'_>,
+    environment: &Environment,
     pair: &KeyValue,
 ) -> Result<(String, ClientCertificate), UsageError> {
     let (certificate, key) = pair
@@ -111,7 +115,7 @@ fn client_certificate(
                 "expected HOST=CERTIFICATE,KEY",
             )
         })?;
-    let below = |path: &str| given.environment.directory.join(path);
+    let below = |path: &str| environment.directory.join(path);
     Ok((
         pair.key.clone(),
         ClientCertificate {
@@ -122,16 +126,18 @@ fn client_certificate(
 }
 
 /// Maps first, then the mirrors of Docker Hub; flags before variables.
-fn maps(given: Given<'_>) -> Result<Vec<(String, String)>, UsageError> {
-    let lines = given.flags.kaniko.registry_map.iter().map(String::as_str);
-    let lines = lines.chain(given.environment.text("KANIKO_REGISTRY_MAP"));
+fn maps(
+    flags: &RegistryFlags,
+    environment: &Environment,
+) -> Result<Vec<(String, String)>, UsageError> {
+    let lines = flags.registry_map.iter().map(String::as_str);
+    let lines = lines.chain(environment.text("KANIKO_REGISTRY_MAP"));
     let pairs = lines
         .flat_map(|line| line.split(';'))
         .filter(|pair| !pair.trim().is_empty());
     let mut maps = pairs.map(map).collect::<Result<Vec<_>, _>>()?;
     maps.extend(
-        mirrors(&given.flags.kaniko.registry_mirror, given.environment)
-            .map(|mirror| (DOCKER_HUB.to_owned(), mirror)),
+        mirrors(&flags.registry_mirror, environment).map(|mirror| (DOCKER_HUB.to_owned(), mirror)),
     );
     Ok(maps)
 }

@@ -17,13 +17,14 @@ pub(super) fn secrets(given: Given<'_>) -> Result<Secrets, UsageError> {
         .iter()
         .map(|line| secret(given, line))
         .collect::<Result<_, _>>()?;
-    let ssh: BTreeMap<_, _> = given
-        .flags
-        .docker
-        .ssh
-        .iter()
-        .map(|line| agent(given, line))
-        .collect::<Result<_, _>>()?;
+    let mut ssh = BTreeMap::new();
+    for line in &given.flags.docker.ssh {
+        let (id, paths) = agent(given, line)?;
+        if ssh.insert(id, paths).is_some() {
+            let reason = "this id stands twice; give all its keys in one --ssh";
+            return Err(UsageError::value("ssh", Some(line), reason));
+        }
+    }
     Ok(Secrets { values, ssh })
 }
 

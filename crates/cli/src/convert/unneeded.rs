@@ -1,29 +1,26 @@
-//! Flags and variables of kaniko's that this program has no need of: each gets one line that says why.
+//! Flags and variables that this program has no need of: each gets one line that says why.
 
-use super::Given;
+use super::{Given, is_on};
 use crate::flags::go::Switch;
 
 /// One line for each such flag that was given, and for each `FF_KANIKO_` variable that means nothing.
 pub(super) fn notices(given: Given<'_>) -> Vec<String> {
     let flags = flags(given).into_iter().filter(|(_, used, _)| *used);
     let flags = flags.map(|(flag, _, reason)| format!("--{flag} is not needed: {reason}"));
+    let flags = flags.chain(variables(given));
     flags.chain(unknown_features(given)).collect()
 }
 
 /// Flag, whether it asks for anything, and why it need not.
-fn flags(given: Given<'_>) -> [(&'static str, bool, &'static str); 13] {
+fn flags(given: Given<'_>) -> Vec<(&'static str, bool, &'static str)> {
     let (kaniko, docker) = (&given.flags.kaniko, &given.flags.docker);
+    let classic = &given.flags.classic;
     let asked = |switch: Option<Switch>, variable: &str| {
         super::is_on_or_variable(switch, given.environment, variable)
     };
     let mode = kaniko.snapshot_mode.as_deref();
     let untouched = "a build leaves the container as it was";
-    [
-        (
-            "cache-dir",
-            kaniko.cache_dir.is_some(),
-            "base layers are fetched once, while the build runs",
-        ),
+    vec![
         (
             "cleanup",
             asked(kaniko.cleanup, "KANIKO_CLEANUP"),
@@ -84,7 +81,70 @@ fn flags(given: Given<'_>) -> [(&'static str, bool, &'static str); 13] {
             kaniko.bucket.is_some() && kaniko.context.is_some(),
             "write --context gs://BUCKET/KEY",
         ),
+        (
+            "builder",
+            classic.builder.is_some(),
+            "there is one builder, this program",
+        ),
+        (
+            "compress",
+            is_on(classic.compress),
+            "the context is read where it is",
+        ),
+        (
+            "disable-content-trust",
+            classic.disable_content_trust.is_some(),
+            "digests are always checked, signatures never",
+        ),
+        (
+            "rm",
+            classic.rm.is_some() || classic.force_rm.is_some(),
+            "a RUN leaves nothing behind",
+        ),
     ]
+}
+
+/// Variables that ask for something this program does differently, or not at all.
+fn variables(given: Given<'_>) -> impl Iterator<Item = String> {
+    const UNUSED: [(&str, &str); 5] = [
+        (
+            "SNAPSHOT_TIMEOUT_DURATION",
+            "is not needed: snapshots take no time that has to be limited",
+        ),
+        (
+            "KANIKO_IGNORE_ASSERTIONS",
+            "is not needed: there are no such assertions",
+        ),
+        (
+            "KANIKO_IGNORE_HINTS",
+            "is not needed: there are no such hints",
+        ),
+        (
+            "KANIKO_TELEMETRY_ENDPOINT",
+            "has no effect: OTEL_EXPORTER_OTLP_ENDPOINT names the collector of traces",
+        ),
+        (
+            "KANIKO_TELEMETRY_TOKEN_EXCHANGE_ENDPOINT",
+            "has no effect: nothing is reported to anybody",
+        ),
+    ];
+    let set = |(name, _): &(&str, &str)| given.environment.text(name).is_some();
+    let unused = UNUSED.into_iter().filter(set);
+    let unused = unused.map(|(name, what)| format!("{name} {what}"));
+    unused.chain(inline_cache(given))
+}
+
+/// BuildKit's way to ask for a cache inside the image, which is not made.
+fn inline_cache(given: Given<'_>) -> Option<String> {
+    let asked = given.flags.kaniko.build_arg.iter().any(|argument| {
+        let value = argument.strip_prefix("BUILDKIT_INLINE_CACHE=");
+        value.is_some_and(|value| value.parse() == Ok(Switch(true)))
+    });
+    asked.then(|| {
+        "BUILDKIT_INLINE_CACHE has no effect: images carry no cache of their own; \
+         `--cache-from IMAGE` matches any image by its history"
+            .to_owned()
+    })
 }
 
 /// What kaniko's feature switches ask for is how this program works anyway.

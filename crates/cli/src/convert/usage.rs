@@ -32,8 +32,8 @@ pub enum UsageError {
         /// What was asked to be in it.
         what: &'static str,
     },
-    /// Indexes have no annotations here.
-    #[error("annotation `{key}` is for an index, and indexes are written without annotations")]
+    /// The image is of one platform.
+    #[error("annotation `{key}` is for an index, and an image of one platform has none")]
     IndexAnnotation {
         /// The annotation.
         key: String,
@@ -82,6 +82,16 @@ pub enum UsageError {
         /// The command.
         name: String,
     },
+    /// A variable's value means nothing.
+    #[error("{variable}: `{value}`: expected {expected}")]
+    VariableValue {
+        /// The variable.
+        variable: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
     /// A variable that a flag refers to is missing.
     #[error("--{flag}: the variable {variable} is not set")]
     VariableMissing {
@@ -114,6 +124,9 @@ impl UsageError {
                 "name a repository with --cache-repo, or a directory with --cache-repo oci:DIR".to_owned()
             }
             Self::ZstdWithDocker => "use --image-format=oci, or --compression=gzip".to_owned(),
+            Self::DockerArchive { what, .. } if what.contains("platforms") => {
+                "use --push, or --output type=oci".to_owned()
+            }
             Self::DockerArchive { .. } => "write an OCI layout with --oci-layout-path, or leave these options out".to_owned(),
             Self::Unavailable { instead, .. } => (*instead).to_owned(),
             Self::CommandRefused { name } if name == "warmer" => {
@@ -122,7 +135,7 @@ impl UsageError {
             Self::CommandRefused { name } if name.ends_with("push") => {
                 "push with the build itself (--destination), or with `skopeo copy oci:DIR docker://REFERENCE`".to_owned()
             }
-            Self::CommandRefused { .. } => "run one build per image".to_owned(),
+            Self::CommandRefused { .. } => "`yadokari bake` builds the images of a Compose file or a bake file".to_owned(),
             _ => return None,
         })
     }

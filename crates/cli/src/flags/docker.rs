@@ -14,8 +14,8 @@ pub struct DockerFlags {
     /// Push the image to its names
     #[arg(long, value_name = "BOOL")]
     pub push: Option<Switch>,
-    /// Refused: there is no daemon to load the image into
-    #[arg(long, value_name = "BOOL", hide = true)]
+    /// Load the image into the container engine that DOCKER_HOST names, or that is found here
+    #[arg(long, value_name = "BOOL")]
     pub load: Option<Switch>,
     /// Results besides destinations
     #[arg(
@@ -52,7 +52,7 @@ pub struct DockerFlags {
     /// Run every step of these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,
-    /// Where cached layers are looked up: type=registry,ref=REPOSITORY or type=local,src=DIR
+    /// Where cached layers are looked up: type=registry,ref=REPOSITORY, type=local,src=DIR, or an image
     #[arg(long, value_name = "SPEC")]
     pub cache_from: Vec<String>,
     /// Where layers are recorded: type=registry,ref=REPOSITORY or type=local,dest=DIR
@@ -64,16 +64,19 @@ pub struct DockerFlags {
     /// What to do: build or check
     #[arg(long, value_name = "METHOD")]
     pub call: Option<String>,
-    /// File that gets the image's digest
+    /// File that gets the image's id, the digest of its configuration
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
     /// File that gets the result's facts as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
-    /// Print the digest and nothing else
+    /// File that gets a trace of the work, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Print the image's id and nothing else
     #[arg(long, short, value_name = "BOOL")]
     pub quiet: Option<Switch>,
-    /// How progress looks: auto, plain, quiet or rawjson
+    /// How progress looks: auto, tty, plain, quiet or rawjson
     #[arg(long, value_name = "MODE")]
     pub progress: Option<String>,
     /// Grant network.host or security.insecure to RUN

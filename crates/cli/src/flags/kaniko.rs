@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::RegistryFlags;
 use super::go::{GoDuration, KeyValue, Switch};
 
 /// Flags that kaniko's executor has. `BOOL` values may be left out and then mean true.
@@ -23,7 +24,7 @@ pub struct KanikoFlags {
     /// Cache layers of COPY and ADD (default: true)
     #[arg(long, value_name = "BOOL")]
     pub cache_copy_layers: Option<Switch>,
-    /// Directory of base images made by kaniko's warmer; not needed here
+    /// Directory of base images that `warmer` has filled (default: /cache)
     #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
     /// Repository of cached layers; `oci:DIR` keeps them in a directory (default: the first destination + /cache)
@@ -53,9 +54,6 @@ pub struct KanikoFlags {
     /// Directory below the context to use in its place
     #[arg(long, value_name = "DIR")]
     pub context_sub_path: Option<PathBuf>,
-    /// Built-in credential providers: env, google, ecr, acr, gitlab; empty for none (default: all)
-    #[arg(long, value_name = "NAME")]
-    pub credential_helpers: Vec<String>,
     /// Platforms to build for
     #[arg(
         help = "Platform to build for, as os/arch[/variant] (default: this machine's)",
@@ -92,30 +90,15 @@ pub struct KanikoFlags {
     /// Not needed: what the runtime mounts is never captured
     #[arg(long, alias = "whitelist-var-run", value_name = "BOOL")]
     pub ignore_var_run: Option<Switch>,
-    /// Further attempts at fetching a base image
-    #[arg(long, value_name = "N")]
-    pub image_download_retry: Option<u32>,
     /// Media types of the image: oci or docker (kaniko's command line: as the base image has them)
     #[arg(long, value_name = "FORMAT")]
     pub image_format: Option<String>,
-    /// Further attempts at unpacking a base image
-    #[arg(long, value_name = "N")]
-    pub image_fs_extract_retry: Option<u32>,
     /// File that gets name:tag@digest, a line per destination
     #[arg(long, value_name = "FILE")]
     pub image_name_tag_with_digest_file: Option<PathBuf>,
     /// File that gets name@digest, a line per destination
     #[arg(long, value_name = "FILE")]
     pub image_name_with_digest_file: Option<PathBuf>,
-    /// Push over plain HTTP where TLS is not spoken
-    #[arg(long, value_name = "BOOL")]
-    pub insecure: Option<Switch>,
-    /// Pull over plain HTTP where TLS is not spoken
-    #[arg(long, value_name = "BOOL")]
-    pub insecure_pull: Option<Switch>,
-    /// Registry to reach over plain HTTP
-    #[arg(long, value_name = "HOST")]
-    pub insecure_registry: Vec<String>,
     /// The same as --state-dir
     #[arg(long, value_name = "DIR", hide = true)]
     pub kaniko_dir: Option<PathBuf>,
@@ -128,8 +111,8 @@ pub struct KanikoFlags {
     /// Put the time before every line
     #[arg(long, value_name = "BOOL")]
     pub log_timestamp: Option<Switch>,
-    /// Refused: the image is never unpacked into this container
-    #[arg(long, value_name = "BOOL", hide = true)]
+    /// Leave the image's root filesystem in the state directory, under `materialized`
+    #[arg(long, value_name = "BOOL")]
     pub materialize: Option<Switch>,
     /// Do not push the image
     #[arg(long, value_name = "BOOL")]
@@ -146,27 +129,12 @@ pub struct KanikoFlags {
     /// Not needed: the context is never touched
     #[arg(long, value_name = "BOOL")]
     pub preserve_context: Option<Switch>,
-    /// A tag that must not change and exists already counts as pushed
-    #[arg(long, value_name = "BOOL")]
-    pub push_ignore_immutable_tag_errors: Option<Switch>,
-    /// Further attempts at a push
-    #[arg(long, value_name = "N")]
-    pub push_retry: Option<u32>,
-    /// Certificate authority of a registry
-    #[arg(long, value_name = "HOST=FILE")]
-    pub registry_certificate: Vec<KeyValue>,
-    /// Client certificate and key for a registry
-    #[arg(long, value_name = "HOST=CERT,KEY")]
-    pub registry_client_cert: Vec<KeyValue>,
-    /// Pull from another registry than the one named, several separated by `;`
-    #[arg(long, value_name = "OLD=NEW")]
-    pub registry_map: Vec<String>,
-    /// Pull through this registry instead of docker.io
-    #[arg(long, value_name = "HOST[/PATH]")]
-    pub registry_mirror: Vec<String>,
     /// Leave all times out of the image
     #[arg(long, value_name = "BOOL")]
     pub reproducible: Option<Switch>,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registry: RegistryFlags,
     /// Secrets for RUN --mount=type=secret
     #[arg(
         help = "Secret for RUN --mount=type=secret: id=ID[,src=FILE|,env=NAME][,type=file|env]",
@@ -177,21 +145,6 @@ pub struct KanikoFlags {
     /// Put everything the build adds into one layer
     #[arg(long, value_name = "BOOL")]
     pub single_snapshot: Option<Switch>,
-    /// Fail when no mirror has an image, without asking the registry itself
-    #[arg(long, value_name = "BOOL")]
-    pub skip_default_registry_fallback: Option<Switch>,
-    /// Do not try push permission before the build
-    #[arg(long, value_name = "BOOL")]
-    pub skip_push_permission_check: Option<Switch>,
-    /// Push to registries with any certificate
-    #[arg(long, value_name = "BOOL")]
-    pub skip_tls_verify: Option<Switch>,
-    /// Pull from registries with any certificate
-    #[arg(long, value_name = "BOOL")]
-    pub skip_tls_verify_pull: Option<Switch>,
-    /// Registry whose certificate is not verified
-    #[arg(long, value_name = "HOST")]
-    pub skip_tls_verify_registry: Vec<String>,
     /// Not needed: stages that nothing uses are never built
     #[arg(long, value_name = "BOOL", hide = true)]
     pub skip_unused_stages: Option<Switch>,

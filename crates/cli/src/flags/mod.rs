@@ -2,18 +2,26 @@
 //!
 //! Nothing here decides anything; [`crate::convert`] gives the values their meaning.
 
+pub mod bake;
+pub mod classic;
 pub mod commands;
 pub mod docker;
+pub mod gitlab;
 pub mod go;
+pub mod images;
 pub mod kaniko;
 pub mod parse;
 pub mod place;
+pub mod registry;
 
+pub use bake::Bake;
+pub use classic::ClassicFlags;
 pub use commands::{Command, Doctor, Lint, Login, Logout};
 pub use docker::DockerFlags;
 pub use kaniko::KanikoFlags;
 pub use parse::{Invocation, Style, parse};
 pub use place::PlaceFlags;
+pub use registry::RegistryFlags;
 
 /// All flags of a build.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,6 +32,9 @@ pub struct BuildFlags {
     /// Flags that `docker build` has.
     #[command(flatten)]
     pub docker: DockerFlags,
+    /// Flags of docker's classic builder.
+    #[command(flatten)]
+    pub classic: ClassicFlags,
     /// Flags of our own.
     #[command(flatten)]
     pub place: PlaceFlags,

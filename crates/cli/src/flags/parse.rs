@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args as _, CommandFactory, FromArgMatches, Parser};
 
+use super::images::{Push, Warm};
 use super::{BuildFlags, Command, Login, commands::Build};
 use crate::environment::Environment;
 
@@ -62,15 +63,26 @@ struct Executor {
 #[derive(Debug, clap::Subcommand)]
 enum ExecutorCommand {
     /// Store credentials for a registry
-    Login(Login),
-    /// Refused under this name
-    #[command(hide = true)]
-    Push(Rest),
+    Login(Box<Login>),
+    /// Push an image archive or an OCI layout
+    Push(Box<Push>),
     /// Refused under this name
     #[command(hide = true)]
     Bake(Rest),
     /// Show the version
     Version,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "warmer",
+    version,
+    about = "Fetches base images into a directory that builds look into; takes kaniko's command line",
+    max_term_width = 110
+)]
+struct Warmer {
+    #[command(flatten)]
+    warm: Warm,
 }
 
 /// Whatever else was typed after a command that is refused by its name alone.
@@ -88,9 +100,7 @@ struct Rest {
 pub fn parse(environment: &Environment) -> Result<Invocation, clap::Error> {
     match environment.program.as_str() {
         "executor" => executor("executor", &environment.arguments),
-        "warmer" => Ok(Invocation::Refused {
-            name: "warmer".to_owned(),
-        }),
+        "warmer" => warmer(&environment.arguments),
         _ if is_bare_flag_list(&environment.arguments) => {
             executor("yadokari", &environment.arguments)
         }
@@ -133,9 +143,18 @@ fn executor(name: &'static str, arguments: &[OsString]) -> Result<Invocation, cl
             Invocation::Command(Command::Login(login), Style::Kaniko)
         }
         Some(ExecutorCommand::Version) => Invocation::Command(Command::Version, Style::Kaniko),
-        Some(ExecutorCommand::Push(_)) => refused("push"),
+        Some(ExecutorCommand::Push(push)) => {
+            Invocation::Command(Command::Push(push), Style::Kaniko)
+        }
         Some(ExecutorCommand::Bake(_)) => refused("bake"),
     })
+}
+
+fn warmer(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
+    let matches = warmer_command().try_get_matches_from(with_name("warmer", arguments))?;
+    let parsed = Warmer::from_arg_matches(&matches)?;
+    let warm = Command::Warm(Box::new(parsed.warm));
+    Ok(Invocation::Command(warm, Style::Kaniko))
 }
 
 fn with_name(name: &str, arguments: &[OsString]) -> Vec<OsString> {
@@ -146,19 +165,17 @@ fn with_name(name: &str, arguments: &[OsString]) -> Vec<OsString> {
 
 /// The definition of `yadokari`'s command line.
 pub fn command() -> clap::Command {
-    let command = Yadokari::command();
-    let names: Vec<String> = command
-        .get_subcommands()
-        .map(|sub| sub.get_name().to_owned())
-        .collect();
-    names.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(name, lenient_booleans)
-    })
+    lenient_booleans(Yadokari::command())
 }
 
 /// The definition of kaniko's command line.
 pub fn executor_command() -> clap::Command {
     lenient_booleans(Executor::command())
+}
+
+/// The definition of the command line of kaniko's warmer.
+pub fn warmer_command() -> clap::Command {
+    lenient_booleans(Warmer::command())
 }
 
 /// Names of all flags of a build.
@@ -178,6 +195,13 @@ fn lenient_booleans(command: clap::Command) -> clap::Command {
             .get_value_names()
             .is_some_and(|names| names.iter().any(|name| name.as_str().starts_with("BOOL")))
     };
+    let nested: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    let command = nested.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, lenient_booleans)
+    });
     command.args_override_self(true).mut_args(move |argument| {
         if is_boolean(&argument) {
             argument

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::go::Size;
+
 /// Flags that neither docker nor kaniko has.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Options of yadokari")]
@@ -9,6 +11,27 @@ pub struct PlaceFlags {
     /// Directory for root filesystems, spooled layers and journals
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Where cache mounts are kept: off, local, registry or oci:DIR
+    #[arg(
+        help = "Where cache mounts are kept between builds: off, local, registry (with the layers) or oci:DIR \
+                (default: registry for --cache in a container, else local)",
+        long,
+        value_name = "PLACE"
+    )]
+    pub cache_mounts: Option<String>,
+    /// The most that the files of one cache mount may hold; 0 is no limit (default: 2GB where they are saved)
+    #[arg(long, value_name = "SIZE")]
+    pub cache_mount_limit: Option<Size>,
+    /// Where to push, with fields of GitLab's variables
+    #[arg(
+        help = "Where to push, with fields: {auto}, {version}, {major}, {minor}, {patch}, {branch}, {mr}, {sha}, {short-sha}, {latest}",
+        long,
+        value_name = "TEMPLATE"
+    )]
+    pub destination_template: Vec<String>,
+    /// Part of the layer cache that is written and read, then parts that are only read, as FEATURE,main
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub cache_scope: Vec<String>,
     /// How a RUN is kept apart
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     pub isolation: IsolationFlag,
@@ -25,6 +48,7 @@ pub struct PlaceFlags {
 pub enum IsolationFlag {
     /// The best that works here
     #[default]
+    #[value(alias = "default")]
     Auto,
     /// Mount, pid, ipc and uts namespaces
     Namespaces,

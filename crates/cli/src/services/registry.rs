@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use yadokari_registry::credentials::{self, Chain};
 use yadokari_registry::{
-    ClientCertificate, Mirror, Options, Proxies, RetryPolicy, Scope, Secret, TlsOptions,
+    ClientCertificate, Clouds, ExtraTries, Mirror, Options, Proxies, Scope, Secret, TlsOptions,
 };
 
 use crate::convert::{RegistrySettings, UsageError};
@@ -25,8 +25,7 @@ pub fn options(
         push,
         registries: hosts.iter().cloned().collect(),
     };
-    Ok(Options {
-        credentials: Arc::new(credentials(settings, environment)?),
+    let options = Options {
         mirrors: Vec::new(),
         registry_map: map(settings)?,
         skip_default_registry_fallback: settings.skip_default_fallback,
@@ -42,9 +41,18 @@ pub fn options(
         ),
         tls: tls(settings, environment),
         user_agent_suffix: environment.text("UPSTREAM_CLIENT_TYPE").map(str::to_owned),
-        retry: retry(settings),
+        // The retry flags add to the tries that are made anyway.
+        extra_tries: ExtraTries {
+            download: settings.download_retry,
+            layer: settings.layer_retry,
+            push: settings.push_retry,
+        },
         proxies: proxies(environment),
         ..Options::default()
+    };
+    Ok(Options {
+        credentials: Arc::new(credentials(settings, environment, &options)?),
+        ..options
     })
 }
 
@@ -52,24 +60,30 @@ pub fn options(
 fn credentials(
     settings: &RegistrySettings,
     environment: &Environment,
+    options: &Options,
 ) -> Result<Chain, UsageError> {
+    let variables = variables(environment);
+    let clouds = Clouds::new(variables.clone(), options, super::now);
+    let helpers = settings.credential_helpers.as_deref();
+    credentials::standard(&variables, helpers, &clouds).map_err(|error| UsageError::Value {
+        flag: "credential-helpers",
+        value: settings
+            .credential_helpers
+            .iter()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(","),
+        reason: error.to_string(),
+    })
+}
+
+/// The environment as the registry's crate takes it.
+pub fn variables(environment: &Environment) -> credentials::Environment {
     let variables = environment
         .variables()
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let variables = credentials::Environment::new(variables.collect());
-    credentials::standard(&variables, settings.credential_helpers.as_deref()).map_err(|error| {
-        UsageError::Value {
-            flag: "credential-helpers",
-            value: settings
-                .credential_helpers
-                .iter()
-                .flatten()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(","),
-            reason: error.to_string(),
-        }
-    })
+    credentials::Environment::new(variables.collect())
 }
 
 fn map(settings: &RegistrySettings) -> Result<BTreeMap<String, Vec<Mirror>>, UsageError> {
@@ -118,16 +132,6 @@ fn tls(settings: &RegistrySettings, environment: &Environment) -> TlsOptions {
                 .filter(|path| !path.as_os_str().is_empty())
                 .collect()
         }),
-    }
-}
-
-/// The retry flags add attempts to those that are made anyway.
-fn retry(settings: &RegistrySettings) -> RetryPolicy {
-    let usual = RetryPolicy::default();
-    let more = settings.push_retry.max(settings.download_retry);
-    RetryPolicy {
-        attempts: usual.attempts.saturating_add(more),
-        ..usual
     }
 }
 
@@ -190,14 +194,20 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_added_to_the_usual_ones() {
+    fn each_retry_flag_adds_to_its_own_kind_of_request() {
         let settings = RegistrySettings {
             push_retry: 2,
             download_retry: 4,
+            layer_retry: 1,
             ..RegistrySettings::default()
         };
         let options = options(&settings, &environment(&[])).unwrap();
-        assert_eq!(options.retry.attempts, RetryPolicy::default().attempts + 4);
+        let expected = ExtraTries {
+            push: 2,
+            download: 4,
+            layer: 1,
+        };
+        assert_eq!(options.extra_tries, expected);
     }
 
     #[test]

@@ -52,15 +52,14 @@ fn the_name_of_the_program_chooses_the_command_line() {
     let program = |name: &str| directory.path().join(name).display().to_string();
     let output = run(&program("executor"), &["version"]);
     assert!(text(&output.stdout).starts_with("yadokari "), "{output:?}");
-    let output = run(&program("warmer"), &["--image=busybox"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        text(&output.stderr).contains("`warmer` is not part of yadokari"),
-        "{output:?}"
+    let output = run(&program("warmer"), &["--dockerfile=/nonexistent"]);
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "nothing to write to: {output:?}"
     );
-    let output = run(&program("executor"), &["push", "a.tar", "--destination=x"]);
-    assert!(
-        text(&output.stderr).contains("`executor push` is not part of yadokari"),
-        "{output:?}"
-    );
+    let output = run(&program("warmer"), &["--help"]);
+    assert!(text(&output.stdout).contains("--cache-dir"), "{output:?}");
+    let output = run(&program("executor"), &["push", "--help"]);
+    assert!(text(&output.stdout).contains("--destination"), "{output:?}");
 }

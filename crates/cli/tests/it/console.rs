@@ -41,6 +41,8 @@ const SETTINGS: ConsoleSettings = ConsoleSettings {
     verbosity: Verbosity::Info,
     quiet: false,
     sections: false,
+    live: false,
+    unicode: false,
 };
 
 fn step(stage: usize, step: usize) -> StepId {
@@ -108,6 +110,9 @@ fn build(console: &Console) {
     finished(step(1, 1), Outcome::Ran { changes: 2048 }, 3210);
     console.on(Event::Started(step(1, 2)));
     finished(step(1, 2), Outcome::Metadata, 0);
+    for (id, size) in [(step(0, 1), 30_200_000), (step(1, 1), 1234)] {
+        console.on(Event::Layer { step: id, size });
+    }
     console.on(Event::Published {
         place: "r.example/a:1",
         digest: Digest::of(b""),
@@ -138,9 +143,10 @@ fn plain_lines() {
     [stage-1 3/3] CMD ["sh"]
 
     Built in 4.5s: 1 step ran, 2 from the cache
-      CACHED  [build 1/2] FROM debian
-      CACHED  [build 2/2] RUN apt-get install
-        3.2s  [stage-1 2/3] RUN echo hi
+      CACHED             [build 1/2] FROM debian
+      CACHED    30.2 MB  [build 2/2] RUN apt-get install
+        3.2s     1.2 kB  [stage-1 2/3] RUN echo hi
+      moved     2.2 MB downloaded
       published r.example/a:1
       digest    sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     "##);
@@ -169,9 +175,10 @@ fn sections_of_gitlab() {
     [stage-1 3/3] CMD ["sh"]
 
     Built in 4.5s: 1 step ran, 2 from the cache
-      CACHED  [build 1/2] FROM debian
-      CACHED  [build 2/2] RUN apt-get install
-        3.2s  [stage-1 2/3] RUN echo hi
+      CACHED             [build 1/2] FROM debian
+      CACHED    30.2 MB  [build 2/2] RUN apt-get install
+        3.2s     1.2 kB  [stage-1 2/3] RUN echo hi
+      moved     2.2 MB downloaded
       published r.example/a:1
       digest    sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     "##);
@@ -210,6 +217,8 @@ fn json_lines() {
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"ran","seconds":3.21,"changes":2048,"step":"[stage-1 2/3]","title":"RUN echo hi"}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[stage-1 3/3]","title":"CMD [\"sh\"]"}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"metadata","seconds":0.0,"step":"[stage-1 3/3]","title":"CMD [\"sh\"]"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"layer","bytes":30200000,"step":"[build 2/2]","title":"RUN apt-get install"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"layer","bytes":1234,"step":"[stage-1 2/3]","title":"RUN echo hi"}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"published","place":"r.example/a:1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"built","seconds":4.5}
     "##);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use yadokari::convert::{Action, LogFormat};
 use yadokari::flags::place::IsolationFlag;
 use yadokari_build::{
-    CacheLocation, Compat, FileOutputKind, MediaTypes, Network, NoCache, SnapshotMethod,
+    CacheLocation, CacheSource, Compat, FileOutputKind, MediaTypes, Network, NoCache,
+    SnapshotMethod,
 };
 use yadokari_layer::Compression;
 
@@ -178,7 +179,7 @@ fn options_of_the_exporter_reach_the_request() {
     let request =
         output(",annotation.plain=1,annotation-manifest.m=2,annotation-manifest-descriptor.d=3");
     assert_eq!(
-        request.annotations.keys().collect::<Vec<_>>(),
+        request.annotations.manifest.keys().collect::<Vec<_>>(),
         ["m", "plain"]
     );
     assert_eq!(request.outputs.files[0].annotations["d"], "3");
@@ -188,6 +189,112 @@ fn options_of_the_exporter_reach_the_request() {
 fn several_platforms_make_several_images() {
     let request = docker(&["--platform=linux/amd64,linux/arm64", "--no-push"]).request;
     assert_eq!(request.platforms.len(), 2);
+    let variable = [("DOCKER_DEFAULT_PLATFORM", "linux/arm64")];
+    let platforms = |flags: &[&str]| docker_with(flags, &variable).request.platforms;
+    assert_eq!(platforms(&["--no-push"])[0].to_string(), "linux/arm64");
+    assert_eq!(
+        platforms(&["--no-push", "--platform=linux/s390x"])[0].to_string(),
+        "linux/s390x"
+    );
+    let kaniko = try_job("executor", &["--no-push"], &variable).unwrap();
+    assert!(
+        kaniko.request.platforms.is_empty(),
+        "kaniko does not know the variable"
+    );
+}
+
+#[test]
+fn annotations_of_an_index_need_an_index() {
+    let request = docker(&[
+        "--platform=linux/amd64,linux/arm64",
+        "--annotation=index:i=1",
+        "--annotation=manifest[linux/arm64]:arm=1",
+        "--annotation=index-descriptor:d=1",
+        "--output=type=oci,dest=x,annotation-manifest-descriptor.e=1",
+    ])
+    .request;
+    let annotations = &request.annotations;
+    assert_eq!(annotations.index["i"], "1");
+    let of = |platform: &yadokari_image::Platform| annotations.of_manifest(Some(platform));
+    assert!(of(&request.platforms[0]).is_empty());
+    assert_eq!(of(&request.platforms[1])["arm"], "1");
+    assert_eq!(annotations.descriptor["e"], "1");
+    let entry = &request.outputs.files[0].annotations;
+    assert_eq!(entry.keys().collect::<Vec<_>>(), ["d"]);
+}
+
+#[test]
+fn an_image_is_loaded_where_dockers_command_line_would_load_it() {
+    let loads = |flags: &[&str]| docker(flags).request.outputs;
+    for flags in [
+        &["--load"][..],
+        &["-o", "type=docker"],
+        &["--output=type=docker,name=r.example/a"],
+    ] {
+        let outputs = loads(flags);
+        assert!(outputs.load && outputs.files.is_empty(), "{flags:?}");
+    }
+    assert!(!loads(&["--load=false", "--no-push"]).load);
+    assert!(
+        !loads(&["-o", "type=docker,dest=-"]).load,
+        "that goes to standard output"
+    );
+    assert!(docker(&["--load"]).notices.is_empty());
+}
+
+#[test]
+fn a_push_by_digest_writes_no_tag() {
+    let spec = "type=image,name=r.example/a,push-by-digest=true,name-canonical=true,push=true";
+    let outputs = docker(&["--output", spec]).request.outputs;
+    assert!(outputs.push && outputs.by_digest);
+    assert_eq!(outputs.destinations[0].tag(), None);
+    let insecure = docker(&["--output=type=registry,name=r.example:5000/a,registry.insecure=true"]);
+    assert_eq!(insecure.registry.insecure_registries, ["r.example:5000"]);
+}
+
+#[test]
+fn files_of_platforms_may_be_parted() {
+    let split = |more: &str| {
+        let output = format!("type=local,dest=x{more}");
+        docker(&["--output", &output]).request.outputs.files[0].platform_split
+    };
+    assert_eq!(split(""), None);
+    assert_eq!(split(",platform-split=false"), Some(false));
+    assert_eq!(split(",platform-split=true"), Some(true));
+}
+
+#[test]
+fn what_the_classic_builder_has() {
+    assert!(docker(&["--squash", "--no-push"]).request.snapshot.single);
+    let debug = docker(&["-D", "--no-push"]).console.verbosity;
+    assert_eq!(debug, yadokari::convert::Verbosity::Debug);
+    assert_eq!(
+        docker(&["--isolation=default", "--no-push"]).isolation,
+        IsolationFlag::Auto
+    );
+    for flag in [
+        "--rm",
+        "--force-rm",
+        "--compress",
+        "--disable-content-trust",
+        "--builder=default",
+    ] {
+        let notices = docker(&[flag, "--no-push"]).notices;
+        assert!(notices[0].contains("is not needed"), "{flag}: {notices:?}");
+    }
+    for harmless in [
+        "--memory=0",
+        "--cpu-quota=-1",
+        "--cgroup-parent=",
+        "--compress=false",
+    ] {
+        assert!(
+            docker(&[harmless, "--no-push"]).notices.is_empty(),
+            "{harmless}"
+        );
+    }
+    let inline = docker(&["--build-arg=BUILDKIT_INLINE_CACHE=1", "--no-push"]).notices;
+    assert!(inline[0].contains("--cache-from"), "{inline:?}");
 }
 
 #[test]
@@ -235,6 +342,41 @@ fn caches_in_dockers_spelling() {
 }
 
 #[test]
+fn several_caches_are_read_and_one_is_written() {
+    let cache = |flags: &[&str]| docker(&[flags, &["--no-push"]].concat()).request.cache;
+    let repository = |name: &str| CacheLocation::Repository(name.parse().unwrap());
+    let read = cache(&[
+        "--cache-from=r.example/one:latest",
+        "--cache-from=type=local,src=/c",
+        "--cache-from=oci:/d",
+    ]);
+    assert!(read.enabled && !read.push);
+    assert_eq!(read.repository, Some(repository("r.example/one:latest")));
+    assert_eq!(
+        read.sources,
+        [
+            CacheSource::Image("r.example/one:latest".parse().unwrap()),
+            CacheSource::Records(CacheLocation::Directory("/c".into())),
+            CacheSource::Records(CacheLocation::Directory("/d".into())),
+        ]
+    );
+    let both = cache(&[
+        "--cache-from=r.example/one",
+        "--cache-to=type=registry,ref=r.example/two,mode=max,oci-mediatypes=true,image-manifest=true",
+    ]);
+    assert!(both.push);
+    assert_eq!(both.repository, Some(repository("r.example/two")));
+    assert_eq!(
+        both.sources[0],
+        CacheSource::Records(repository("r.example/one"))
+    );
+    let asked = cache(&["--cache", "--cache-from=r.example/one"]);
+    assert!(asked.push && asked.sources.len() == 2);
+    let scoped = cache(&["--cache", "--cache-scope=feature,main"]);
+    assert_eq!(scoped.scopes, ["feature", "main"]);
+}
+
+#[test]
 fn no_cache() {
     let no_cache = |flag: &str| docker(&[flag, "--no-push"]).request.cache.no_cache;
     assert_eq!(no_cache("--no-cache"), NoCache::All);
@@ -274,6 +416,9 @@ fn ssh() {
         agents("--ssh=git=/a,k")["git"],
         [PathBuf::from("/a"), PathBuf::from("/ci/k")]
     );
+    let twice = ["build", "--no-push", "--ssh=a=/x", "--ssh=a=/y", "."];
+    let refused = crate::given::try_job("yadokari", &twice, &[]).unwrap_err();
+    assert!(refused.to_string().contains("--ssh"), "{refused}");
 }
 
 #[test]
@@ -294,11 +439,11 @@ fn added_hosts_in_all_forms() {
 
 #[test]
 fn facts_and_quiet() {
-    let job = docker(&["-q", "--iidfile=/i", "--metadata-file", "/m", "--no-push"]);
+    let job = docker(&["-q", "--iidfile=/i", "--metadata-file", "m", "--no-push"]);
     assert!(job.console.quiet);
     assert_eq!(
         (job.facts.iidfile, job.facts.metadata),
-        (Some("/i".into()), Some("/m".into()))
+        (Some("/i".into()), Some("/ci/m".into()))
     );
     assert_eq!(
         docker(&["--progress=rawjson", "--no-push"]).console.format,
@@ -319,9 +464,14 @@ fn allow() {
 #[test]
 fn attestations_may_be_refused() {
     assert!(
-        docker(&["--provenance=false", "--sbom=false", "--no-push"])
-            .notices
-            .is_empty()
+        docker(&[
+            "--provenance=false",
+            "--sbom=false",
+            "--attest=type=sbom,disabled=true",
+            "--no-push"
+        ])
+        .notices
+        .is_empty()
     );
 }
 

@@ -124,8 +124,120 @@ fn every_flag_has_a_line_of_help() {
     }
 }
 
+/// Every flag of `docker buildx build` and of the classic `docker build`.
+const DOCKER: &[&str] = &[
+    "add-host",
+    "allow",
+    "annotation",
+    "attest",
+    "build-arg",
+    "build-context",
+    "builder",
+    "cache-from",
+    "cache-to",
+    "call",
+    "cgroup-parent",
+    "check",
+    "compress",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-shares",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "debug",
+    "disable-content-trust",
+    "file",
+    "force-rm",
+    "iidfile",
+    "isolation",
+    "label",
+    "load",
+    "memory",
+    "memory-swap",
+    "metadata-file",
+    "network",
+    "no-cache",
+    "no-cache-filter",
+    "output",
+    "platform",
+    "progress",
+    "provenance",
+    "pull",
+    "push",
+    "quiet",
+    "rm",
+    "sbom",
+    "secret",
+    "security-opt",
+    "shm-size",
+    "squash",
+    "ssh",
+    "tag",
+    "target",
+    "ulimit",
+];
+
+#[test]
+fn every_name_of_docker_is_a_flag_and_has_its_place_on_the_page() {
+    let command = command();
+    let build = command.find_subcommand("build").unwrap();
+    let page = include_str!("../../../../docs/docker.md");
+    for name in DOCKER {
+        let known = build.get_arguments().any(|argument| {
+            argument.get_long() == Some(name)
+                || argument
+                    .get_all_aliases()
+                    .is_some_and(|aliases| aliases.contains(name))
+        });
+        assert!(known, "--{name}");
+        let family = ["cpu-", "cpuset-"]
+            .iter()
+            .find(|family| name.starts_with(**family));
+        let shown = family.map_or(format!("`--{name}`"), |family| format!("`--{family}*`"));
+        assert!(page.contains(&shown), "docs/docker.md lacks {shown}");
+    }
+}
+
+/// Flags of kaniko's warmer.
+const WARMER: &[&str] = &[
+    "build-arg",
+    "cache-dir",
+    "cache-ttl",
+    "customPlatform",
+    "dockerfile",
+    "force",
+    "image",
+    "insecure-pull",
+    "insecure-registry",
+    "log-format",
+    "log-timestamp",
+    "registry-certificate",
+    "registry-client-cert",
+    "registry-map",
+    "registry-mirror",
+    "skip-default-registry-fallback",
+    "skip-tls-verify-pull",
+    "skip-tls-verify-registry",
+    "verbosity",
+];
+
+#[test]
+fn every_name_of_the_warmer_is_a_flag_or_an_alias() {
+    let command = yadokari::flags::parse::warmer_command();
+    for name in WARMER {
+        let known = command.get_arguments().any(|argument| {
+            argument.get_long() == Some(name)
+                || argument
+                    .get_all_aliases()
+                    .is_some_and(|aliases| aliases.contains(name))
+        });
+        assert!(known, "--{name}");
+    }
+}
+
 #[test]
 fn definitions_are_sound() {
+    yadokari::flags::parse::warmer_command().debug_assert();
     command().debug_assert();
     executor_command().debug_assert();
 }
@@ -140,7 +252,22 @@ fn subcommands_are_the_documented_ones() {
     assert_eq!(
         names,
         [
-            "build", "plan", "lint", "login", "logout", "doctor", "version"
+            "build",
+            "bake",
+            "plan",
+            "cache",
+            "lint",
+            "push",
+            "copy",
+            "index",
+            "inspect",
+            "warm",
+            "login",
+            "logout",
+            "doctor",
+            "gitlab",
+            "completions",
+            "version"
         ]
     );
 }

@@ -64,7 +64,11 @@ fn annotation() {
         "--oci-layout-path=/l",
     ]);
     assert_eq!(
-        job.request.annotations.into_iter().collect::<Vec<_>>(),
+        job.request
+            .annotations
+            .manifest
+            .into_iter()
+            .collect::<Vec<_>>(),
         pairs(&[("a", "1"), ("b", "2=3")])
     );
     assert_eq!(job.request.outputs.files[0].annotations["c"], "4");
@@ -143,6 +147,80 @@ fn cache_layers_and_push() {
 }
 
 #[test]
+fn cache_dir() {
+    assert_eq!(
+        kaniko(&["--cache-dir=c"]).request.warmed,
+        Some("/ci/c".into())
+    );
+    assert_eq!(kaniko(&[]).request.warmed, Some("/cache".into()));
+    let docker = try_job("yadokari", &["build", "--no-push"], &[]).unwrap();
+    assert_eq!(docker.request.warmed, None);
+}
+
+#[test]
+fn materialize() {
+    let job = kaniko(&["--materialize"]);
+    let file = &job.request.outputs.files[0];
+    assert_eq!((file.kind, file.fresh), (FileOutputKind::Local, true));
+    assert_eq!(file.path, Path::new("/.yadokari/materialized"));
+    assert!(
+        job.notices[0].contains("/.yadokari/materialized"),
+        "{:?}",
+        job.notices
+    );
+}
+
+#[test]
+fn variables_without_a_use_are_named() {
+    for name in [
+        "SNAPSHOT_TIMEOUT_DURATION",
+        "KANIKO_IGNORE_ASSERTIONS",
+        "KANIKO_IGNORE_HINTS",
+        "KANIKO_TELEMETRY_ENDPOINT",
+    ] {
+        let notices = kaniko_with(&[], &[(name, "90m")]).notices;
+        assert!(
+            notices.len() == 1 && notices[0].starts_with(name),
+            "{notices:?}"
+        );
+    }
+}
+
+#[test]
+fn git_addresses_are_fetched_over_https_unless_a_variable_says_otherwise() {
+    use yadokari_build::GitPull;
+    let pull = |value: &str| {
+        kaniko_with(&[], &[("GIT_PULL_METHOD", value)])
+            .request
+            .contexts
+            .git
+            .pull
+    };
+    assert_eq!(pull(""), GitPull::Https);
+    assert_eq!(pull("https"), GitPull::Https);
+    assert_eq!(pull("http"), GitPull::Http);
+    assert_eq!(pull("git"), GitPull::Git);
+    let wrong = try_job("executor", &["--no-push"], &[("GIT_PULL_METHOD", "ftp")]);
+    assert!(wrong.unwrap_err().to_string().contains("GIT_PULL_METHOD"));
+}
+
+#[test]
+fn files_are_below_the_working_directory() {
+    let flags = [
+        "-d",
+        "r.example/a",
+        "--digest-file=d",
+        "--image-name-with-digest-file=n",
+    ];
+    let outputs = try_job("executor", &flags, &[]).unwrap().request.outputs;
+    assert_eq!(outputs.digest_file.as_deref(), Some("/ci/d"));
+    assert_eq!(outputs.name_with_digest_file, Some("/ci/n".into()));
+    let url = ["-d", "r.example/a", "--digest-file=https://h/d"];
+    let outputs = try_job("executor", &url, &[]).unwrap().request.outputs;
+    assert_eq!(outputs.digest_file.as_deref(), Some("https://h/d"));
+}
+
+#[test]
 fn cache_repo() {
     let repository = |flag: &str| kaniko(&[flag]).request.cache.repository;
     assert_eq!(
@@ -173,7 +251,6 @@ fn cache_ttl() {
 #[test]
 fn what_is_not_needed_is_said_in_one_line_each() {
     for (flag, variable) in [
-        ("--cache-dir=/cache", ""),
         ("--cleanup", "KANIKO_CLEANUP"),
         ("--compressed-caching=false", ""),
         ("--force-build-metadata", ""),
@@ -402,7 +479,12 @@ fn retries() {
         "--image-fs-extract-retry=2",
     ])
     .registry;
-    assert_eq!((registry.push_retry, registry.download_retry), (3, 2));
+    let retries = (
+        registry.push_retry,
+        registry.download_retry,
+        registry.layer_retry,
+    );
+    assert_eq!(retries, (3, 1, 2));
 }
 
 #[test]

@@ -5,10 +5,19 @@
     reason = "helpers of tests stand outside test functions"
 )]
 
+mod bake;
 mod binary;
+mod cache_mounts;
 mod console;
 mod docker_flags;
+mod dockerfile_errors;
+mod documents;
+mod gitlab;
 mod given;
 mod help;
+mod images;
 mod kaniko_flags;
+mod outputs;
+mod progress;
 mod refusals;
+mod trace;

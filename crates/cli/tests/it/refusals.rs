@@ -32,7 +32,6 @@ fn kanikos_refused_combinations() {
         &["--no-push", "--cache"],
         &["--no-push", "--image-name-with-digest-file=a"],
         &["--no-push", "--image-name-tag-with-digest-file=a"],
-        &["--no-push", "--materialize"],
     ];
     let told: Vec<_> = combinations
         .iter()
@@ -64,10 +63,6 @@ fn kanikos_refused_combinations() {
 
     ["--no-push", "--image-name-tag-with-digest-file=a"]
     error: --image-name-tag-with-digest-file needs a --destination
-
-    ["--no-push", "--materialize"]
-    error: --materialize cannot be done: images are never unpacked into this container
-    hint: use `--output type=local,dest=DIR`
     "##);
 }
 
@@ -120,10 +115,24 @@ fn values_that_mean_nothing() {
 #[test]
 fn what_docker_could_and_we_do_not() {
     let lines: &[&[&str]] = &[
-        &["--load"],
         &["--push"],
         &["--provenance=true"],
         &["--sbom"],
+        &["--attest=type=provenance,mode=max"],
+        &["--memory=1g"],
+        &["--cgroup-parent=a"],
+        &["--security-opt=seccomp=unconfined"],
+        &["--platform=linux/amd64,linux/arm64", "--load"],
+        &[
+            "--platform=linux/amd64,linux/arm64",
+            "--output=type=tar,dest=a,platform-split=false",
+        ],
+        &[
+            "-t",
+            "r.example/a:1",
+            "--output=type=image,push-by-digest=true,push=true",
+        ],
+        &["--output=type=image,name=r.example/a,unpack=true"],
         &["--call=outline"],
         &["--add-host=a:host-gateway"],
         &["--add-host=a"],
@@ -136,10 +145,6 @@ fn what_docker_could_and_we_do_not() {
         &["--annotation=index:a=1", "--no-push"],
         &["--cache-to=type=gha"],
         &["--cache-to=type=inline"],
-        &[
-            "--cache-from=type=registry,ref=r.example/a",
-            "--cache-to=type=registry,ref=r.example/b",
-        ],
         &["--output=type=oci,dest=a,compression=estargz"],
         &["--output=type=oci,dest=a,attestation-prefix=x"],
         &[
@@ -153,26 +158,36 @@ fn what_docker_could_and_we_do_not() {
         .map(|flags| refusal("yadokari", &[&["build"], *flags].concat()))
         .collect();
     assert_snapshot!(told.join(""), @r##"
-    error: --load cannot be done: there is no daemon to load the image into
-    hint: use `-o type=docker,dest=- | docker load`
     error: --push needs a name: --tag or --destination
     error: --provenance cannot be done: attestations are not made
     hint: leave it out, or set it to false
     error: --sbom cannot be done: attestations are not made
     hint: leave it out, or set it to false
+    error: --attest cannot be done: attestations are not made
+    hint: leave it out, or set it to false
+    error: --memory cannot be done: no control group is made for RUN
+    hint: limit the container or job that this program runs in
+    error: --cgroup-parent cannot be done: no control group is made for RUN
+    hint: limit the container or job that this program runs in
+    error: --security-opt cannot be done: RUN has one confinement, docker's default or tighter
+    hint: use `RUN --security=insecure` with --allow security.insecure
+    error: a docker archive (--load) cannot hold an image of several platforms
+    hint: use --push, or --output type=oci
+    error: --output: `type=tar,platform-split=false`: an archive cannot merge the files of several platforms: use type=local
+    error: push-by-digest=true and the tag `1` of r.example/a contradict each other
+    error: --output: `type=image,name=r.example/a,unpack=true`: there is no store of a daemon: leave store= and unpack= out
     error: --call: `outline`: expected build or check
     error: --add-host: `a:host-gateway`: there is no gateway to a host: RUN has the executor's own network
     error: --add-host: `a`: expected HOST:IP
     error: --ulimit: `nofile`: expected NAME=SOFT[:HARD]
     error: --network: `bridge`: expected default, host or none
     error: --allow: `device`: expected network.host or security.insecure
-    error: --progress: `tty`: expected auto, plain, quiet or rawjson
+    error: --progress: `tty`: standard error is no terminal that can redraw lines; use plain
     error: --ssh: the variable SSH_AUTH_SOCK is not set
     error: --build-context: `a`: expected NAME=VALUE
-    error: annotation `a` is for an index, and indexes are written without annotations
+    error: annotation `a` is for an index, and an image of one platform has none
     error: --cache-to: `type=gha`: caches of type gha are not known: use type=registry or type=local
-    error: --cache-to: `type=inline`: caches of type inline are not known: use type=registry or type=local
-    error: cache `type=registry,ref=r.example/a` and --cache-to `type=registry,ref=r.example/b` (one cache is used) contradict each other
+    error: --cache-to: `type=inline`: images carry no cache of their own: use type=registry with a repository; `--cache-from IMAGE` matches any image by its history
     error: --output: `estargz`: expected gzip, zstd or uncompressed
     error: --output: `type=oci,dest=a,attestation-prefix=x`: `attestation-prefix` is not known here
     error: compression= of one --output and that of another (a build makes one image) contradict each other

@@ -107,7 +107,7 @@ async fn damaged_archives_are_errors_and_leave_nothing() {
     for bytes in [
         good[..2000].to_vec(),
         packed[..packed.len() / 2].to_vec(),
-        b"no archive".to_vec(),
+        b"no archive\0".to_vec(),
     ] {
         let scratch = tempfile::tempdir().unwrap();
         let error = from_stdin(bytes, scratch.path()).await.unwrap_err();
@@ -173,4 +173,25 @@ async fn what_cannot_be_a_context_is_named() {
     );
     let git = fetched("ssh://git@example.com/x", Stdin::Unavailable).await;
     assert!(git.to_string().contains("no `git` executable"), "{git}");
+}
+
+#[tokio::test]
+async fn text_in_place_of_an_archive_is_the_dockerfile() {
+    let scratch = tempfile::tempdir().unwrap();
+    let text = b"FROM busybox\nRUN true\n";
+    let context = from_stdin(text.to_vec(), scratch.path()).await.unwrap();
+    assert!(names(&context, "").is_empty());
+    assert_eq!(context.dockerfile_alone(), Some(text.as_slice()));
+    let client = crate::support::client();
+    let found = yadokari_context::find_dockerfile(
+        &yadokari_context::DockerfileName::Default,
+        &context,
+        Stdin::Unavailable,
+        &client,
+        scratch.path(),
+    );
+    assert_eq!(found.await.unwrap().bytes, text);
+    for neither in [b"FROM a\0".to_vec(), vec![0xff, 0xfe, b'\n']] {
+        assert!(from_stdin(neither, scratch.path()).await.is_err());
+    }
 }

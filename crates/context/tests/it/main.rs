@@ -11,4 +11,6 @@ mod dockerfiles;
 mod git;
 mod git_library;
 mod git_server;
+mod object_server;
+mod objects;
 mod support;

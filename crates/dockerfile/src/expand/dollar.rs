@@ -12,7 +12,7 @@ impl Lexer<'_> {
         self.next();
         if self.peek() != Some('{') {
             let name = self.name();
-            return Ok(self.simple(&name, || format!("${name}")));
+            return self.simple(&name, || format!("${name}"));
         }
         self.next();
         match self.peek() {
@@ -24,26 +24,22 @@ impl Lexer<'_> {
         self.braced(&name)
     }
 
-    fn simple(&mut self, name: &str, written: impl Fn() -> String) -> String {
+    fn simple(&mut self, name: &str, written: impl Fn() -> String) -> Step<String> {
         if name.is_empty() {
-            return written();
+            return Ok(written());
         }
-        let value = self.value_of(name);
-        match value {
+        Ok(match self.value_of(name)? {
             None if self.modes.keep_unset => written(),
             value => value.unwrap_or_default(),
-        }
+        })
     }
 
     fn braced(&mut self, name: &str) -> Step<String> {
         match self.next() {
-            Some('}') => {
-                let value = self.value_of(name);
-                Ok(match value {
-                    None if self.modes.keep_unset => format!("${{{name}}}"),
-                    value => value.unwrap_or_default(),
-                })
-            }
+            Some('}') => Ok(match self.value_of(name)? {
+                None if self.modes.keep_unset => format!("${{{name}}}"),
+                value => value.unwrap_or_default(),
+            }),
             Some(':') => {
                 let modifier = self.next();
                 self.modified(name, modifier, true)
@@ -64,7 +60,7 @@ impl Lexer<'_> {
     ) -> Step<String> {
         let raw_escapes = matches!(modifier, Some('#' | '%'));
         let word = self.operand('}', "}", ExpandErrorKind::BraceMissing, raw_escapes)?;
-        let value = self.value_of(name);
+        let value = self.value_of(name)?;
         if self.modes.keep_unset && value.is_none() {
             return Ok(format!(
                 "${{{name}{}{word}}}",
@@ -91,10 +87,15 @@ impl Lexer<'_> {
         }
         let pattern = self.operand('/', "/", ExpandErrorKind::SlashMissing, true)?;
         let replacement = self.operand('}', "}", ExpandErrorKind::BraceMissing, true)?;
-        let value = self.value_of(name);
+        let value = self.value_of(name)?;
         match value {
             None if self.modes.keep_unset => Ok(format!("${{{name}/{pattern}/{replacement}}}")),
-            value => pattern::replace(&value.unwrap_or_default(), &pattern, &replacement, all),
+            value => {
+                let value = value.unwrap_or_default();
+                let replaced = pattern::Replacement::new(&value, &pattern, all)?;
+                self.grow(replaced.matches().saturating_mul(replacement.len()))?;
+                Ok(replaced.with(&replacement))
+            }
         }
     }
 

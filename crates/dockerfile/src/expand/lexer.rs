@@ -18,12 +18,17 @@ type Step<T> = Result<T, ExpandErrorKind>;
 /// Deeper nesting than anybody writes, and little enough for the stack.
 const MAX_DEPTH: usize = 200;
 
+/// More than any value a kernel or a registry takes.
+const MAX_GROWTH: usize = 16 << 20;
+
 /// The state of one pass.
 pub(super) struct Lexer<'a> {
     chars: std::iter::Peekable<std::str::Chars<'a>>,
     pub(super) modes: Modes,
     lookup: &'a Lookup<'a>,
     depth: usize,
+    /// Bytes that variables have brought.
+    grown: usize,
     used: Vec<String>,
     undefined: Vec<String>,
 }
@@ -35,6 +40,7 @@ impl<'a> Lexer<'a> {
             modes,
             lookup,
             depth: 0,
+            grown: 0,
             used: Vec::new(),
             undefined: Vec::new(),
         }
@@ -58,8 +64,10 @@ impl<'a> Lexer<'a> {
         self.chars.next()
     }
 
-    pub(super) fn value_of(&mut self, name: &str) -> Option<String> {
+    /// Looks a variable up. Each can hold several times the one before it, so growth has a limit.
+    pub(super) fn value_of(&mut self, name: &str) -> Step<Option<String>> {
         let value = (self.lookup)(name);
+        self.grow(value.as_ref().map_or(0, String::len))?;
         let seen = if value.is_some() {
             &mut self.used
         } else {
@@ -68,7 +76,16 @@ impl<'a> Lexer<'a> {
         if !seen.iter().any(|known| known == name) {
             seen.push(name.to_owned());
         }
-        value
+        Ok(value)
+    }
+
+    /// Counts bytes that are not in the word as written.
+    pub(super) fn grow(&mut self, bytes: usize) -> Step<()> {
+        self.grown = self.grown.saturating_add(bytes);
+        if self.grown > MAX_GROWTH {
+            return Err(ExpandErrorKind::TooLong);
+        }
+        Ok(())
     }
 
     /// Reads up to `stop`, or to the end if there is none.

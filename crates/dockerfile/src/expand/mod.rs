@@ -92,6 +92,9 @@ pub enum ExpandErrorKind {
     /// Substitutions are nested too deeply.
     #[error("substitutions are nested too deeply")]
     TooDeep,
+    /// Variables make the text grow beyond any use.
+    #[error("the expanded text is longer than 16 MiB")]
+    TooLong,
 }
 
 impl<'a> Expander<'a> {

@@ -21,24 +21,46 @@ pub(super) fn trim_end(value: &str, pattern: &str, greedy: bool) -> Step<String>
     Ok(rest.chars().rev().collect())
 }
 
-/// Replaces the first match, or all of them.
-///
-/// The first is replaced by the text as it is; all are replaced by a template in which `$0`, `${0}` are the
-/// match and other references are empty.
-pub(super) fn replace(value: &str, pattern: &str, replacement: &str, all: bool) -> Step<String> {
-    let regex = compile(pattern, true, false)?;
-    if all {
-        let fill = |captures: &regex::Captures<'_>| fill_template(replacement, &captures[0]);
-        return Ok(regex.replace_all(value, fill).into_owned());
+/// Matches that are to be replaced: the first one, or all of them.
+pub(super) struct Replacement<'a> {
+    value: &'a str,
+    regex: Regex,
+    all: bool,
+}
+
+impl<'a> Replacement<'a> {
+    pub(super) fn new(value: &'a str, pattern: &str, all: bool) -> Step<Self> {
+        let regex = compile(pattern, true, false)?;
+        Ok(Self { value, regex, all })
     }
-    Ok(match regex.find(value) {
-        Some(found) => format!(
-            "{}{replacement}{}",
-            &value[..found.start()],
-            &value[found.end()..]
-        ),
-        None => value.to_owned(),
-    })
+
+    /// How often the replacement will be in the result, at most.
+    pub(super) fn matches(&self) -> usize {
+        if self.all {
+            self.regex.find_iter(self.value).count()
+        } else {
+            1
+        }
+    }
+
+    /// Puts the replacement in their place.
+    ///
+    /// The first is replaced by the text as it is; all are replaced by a template in which `$0`, `${0}` are the
+    /// match and other references are empty.
+    pub(super) fn with(&self, replacement: &str) -> String {
+        if self.all {
+            let fill = |captures: &regex::Captures<'_>| fill_template(replacement, &captures[0]);
+            return self.regex.replace_all(self.value, fill).into_owned();
+        }
+        match self.regex.find(self.value) {
+            Some(found) => format!(
+                "{}{replacement}{}",
+                &self.value[..found.start()],
+                &self.value[found.end()..]
+            ),
+            None => self.value.to_owned(),
+        }
+    }
 }
 
 fn compile(pattern: &str, greedy: bool, anchored: bool) -> Step<Regex> {

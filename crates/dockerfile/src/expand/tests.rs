@@ -176,3 +176,18 @@ proptest! {
         prop_assert_eq!(word(&format!("'{text}'")), text);
     }
 }
+
+#[test]
+fn text_that_variables_multiply_beyond_use_is_refused() {
+    let megabyte = "x".repeat(1 << 20);
+    let lookup = |name: &str| (name == "m").then(|| megabyte.clone());
+    let expand = |word: &str| Expander::new('\\', &lookup).expand_word(word);
+    assert_eq!(expand(&"$m".repeat(16)).unwrap().value.len(), 16 << 20);
+    for word in [
+        "$m".repeat(17),
+        format!("\"{}\"", "${m:+$m}".repeat(12)),
+        format!("${{m//x/{}}}", "y".repeat(40)),
+    ] {
+        assert_eq!(expand(&word).unwrap_err().kind, ExpandErrorKind::TooLong);
+    }
+}

@@ -58,10 +58,7 @@ impl Evaluation<'_> {
 
     /// What `--from=word` means here; a stage must be defined above this one.
     fn source(&self, at: &Located<Instruction>, word: &str) -> Result<Source, PlanError> {
-        let source = self.outline.copy_source(word).map_err(|kind| match kind {
-            PlanErrorKind::VariableInFrom | PlanErrorKind::StageIndex(_) => kind.nowhere(),
-            kind => kind.at(at.span),
-        })?;
+        let source = self.outline.copy_source(word).at(at.span)?;
         match source {
             Source::Stage(id) if id >= self.id => {
                 let current = self.outline.name_of(self.id);

@@ -37,12 +37,12 @@ impl Evaluation<'_> {
         };
         argv.extend(script.arguments());
         if argv.is_empty() {
-            return Err(PlanErrorKind::NoArguments.nowhere());
+            return Err(PlanErrorKind::NoArguments.at(at.span));
         }
         let insecure = run.security == Security::Insecure;
-        let network = self.network(run.network)?;
+        let network = self.network(at, run.network)?;
         if insecure {
-            self.require("security.insecure")?;
+            self.require(at, "security.insecure")?;
         }
         let created_by = format!(
             "RUN {}{} # buildkit",
@@ -82,18 +82,22 @@ impl Evaluation<'_> {
             .collect()
     }
 
-    fn network(&self, network: instruction::Network) -> Result<RunNetwork, PlanError> {
+    fn network(
+        &self,
+        at: &Located<Instruction>,
+        network: instruction::Network,
+    ) -> Result<RunNetwork, PlanError> {
         Ok(match network {
             instruction::Network::Default => RunNetwork::Default,
             instruction::Network::None => RunNetwork::None,
             instruction::Network::Host => {
-                self.require("network.host")?;
+                self.require(at, "network.host")?;
                 RunNetwork::Host
             }
         })
     }
 
-    fn require(&self, right: &'static str) -> Result<(), PlanError> {
+    fn require(&self, at: &Located<Instruction>, right: &'static str) -> Result<(), PlanError> {
         if self
             .outline
             .request
@@ -103,7 +107,7 @@ impl Evaluation<'_> {
         {
             return Ok(());
         }
-        Err(PlanErrorKind::NotAllowed(right).nowhere())
+        Err(PlanErrorKind::NotAllowed(right).at(at.span))
     }
 
     /// Proxy variables in both cases; an ARG of the same name has made it an ordinary variable.

@@ -159,13 +159,18 @@ impl Case {
 
     /// `line-line: message` of the error.
     pub(crate) fn error(&self) -> String {
-        let error = self
-            .run()
-            .map(|(plan, _)| plan.to_string())
-            .expect_err(&self.text);
+        let error = self.failure();
         match error.span {
             Some(span) => format!("{}-{}: {error}", span.first_line, span.last_line),
             None => format!("-: {error}"),
+        }
+    }
+
+    /// What is wrong, and where.
+    pub(crate) fn failure(&self) -> PlanError {
+        match self.run() {
+            Ok((plan, _)) => panic!("planned: {plan}"),
+            Err(error) => error,
         }
     }
 

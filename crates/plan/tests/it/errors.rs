@@ -50,9 +50,9 @@ fn copies() {
     ]), @r#"
     2-2: failed to parse stage name "UPPER": invalid reference format: repository name (library/UPPER) must be lowercase
     2-3: cannot copy from stage "b", it needs to be defined before current stage "a"
-    -: invalid stage index 7
-    -: invalid stage index -1
-    -: variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround
+    2-2: invalid stage index 7
+    2-2: invalid stage index -1
+    2-2: variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround
     2-2: invalid chmod parameter: '888'. it should be octal string and between 0 and 07777
     2-2: invalid chmod parameter: 'zzz': invalid syntax
     2-2: invalid user index: -1 (the name "me" cannot be looked up: there are no files below this step)
@@ -85,10 +85,10 @@ fn commands() {
     2-2: invalid mount target "/"
     2-2: invalid mount target "/"
     2-2: failed to parse stage name "UPPER": invalid reference format: repository name (library/UPPER) must be lowercase
-    -: failed to load LLB: security.insecure is not allowed
-    -: failed to load LLB: network.host is not allowed
+    2-2: failed to load LLB: security.insecure is not allowed
+    2-2: failed to load LLB: network.host is not allowed
     2-2: device feature is only supported in Dockerfile frontend 1.14.0-labs or later
-    -: failed to marshal LLB definition: arguments are required
+    2-2: failed to marshal LLB definition: arguments are required
     "#);
 }
 

@@ -319,3 +319,44 @@ fn labels_of_the_request_are_for_the_targets_only() {
     );
     assert_eq!(case.history(), [""; 0]);
 }
+
+#[test]
+fn a_circle_is_told_link_by_link() {
+    let hint = |text: &str| {
+        let case = Case::new(text);
+        case.failure().kind.hint().expect("a hint")
+    };
+    assert_eq!(
+        hint(
+            "FROM base AS a\nRUN x\nCOPY --from=b / /\nFROM base AS b\nRUN --mount=from=c,target=/c x\nFROM a AS c"
+        ),
+        "break the circle: \"a\" needs \"b\" (line 3), \"b\" needs \"c\" (line 5), \"c\" needs \"a\" (line 6)"
+    );
+    assert_eq!(
+        hint("FROM base AS a\nCOPY --from=a / /"),
+        "line 2 reads from its own stage \"a\""
+    );
+}
+
+#[test]
+fn a_hundred_thousand_stages_are_no_more_than_many() {
+    const MANY: usize = 100_000;
+    let chain: String = (1..MANY)
+        .map(|index| format!("FROM s{} AS s{index}\n", index - 1))
+        .collect();
+    let plan = Case::new(&format!("FROM base AS s0\n{chain}")).plan();
+    assert_eq!(plan.stages.len(), MANY);
+    let forward: String = (0..MANY)
+        .map(|index| format!("FROM base AS s{index}\nCOPY --from=s{} / /\n", index + 1))
+        .collect();
+    let case = Case::new(&format!("{forward}FROM base AS s{MANY}\nFROM base"));
+    assert_eq!(case.plan().stages.len(), 1);
+    let circle = Case::new(&format!(
+        "{forward}FROM base AS s{MANY}\nCOPY --from=s0 / /"
+    ));
+    assert!(
+        circle
+            .error()
+            .ends_with("circular dependency detected on stage: s0")
+    );
+}

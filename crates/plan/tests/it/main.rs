@@ -5,7 +5,11 @@ mod case;
 #[cfg(test)]
 mod data;
 #[cfg(test)]
+mod epochs;
+#[cfg(test)]
 mod errors;
+#[cfg(test)]
+mod fuzzed;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
@@ -18,5 +22,7 @@ mod laws;
 mod lints;
 #[cfg(test)]
 mod metadata;
+#[cfg(test)]
+mod rekeys;
 #[cfg(test)]
 mod scopes;

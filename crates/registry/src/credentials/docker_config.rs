@@ -10,7 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use yadokari_image::Repository;
 
-use super::{Candidate, Candidates, CredentialError, Credentials, Environment, entry, helper};
+use super::{
+    Candidate, Candidates, CloudRegistries, CredentialError, Credentials, Environment, entry,
+    helper,
+};
+use crate::cloud::Clouds;
 use crate::host;
 
 /// A config in Docker's form: `auths`, `credHelpers` and `credsStore`.
@@ -20,6 +24,8 @@ use crate::host;
 pub struct DockerConfig {
     place: Place,
     environment: Environment,
+    /// Stand in for helper programs of clouds.
+    clouds: Option<Clouds>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,8 +68,22 @@ pub(super) fn usual(environment: &Environment) -> Vec<DockerConfig> {
         .map(|place| DockerConfig {
             place,
             environment: environment.clone(),
+            clouds: None,
         })
         .collect()
+}
+
+/// The registries that the usual configs name, in order and without repeats. What cannot be read names none.
+pub async fn named_registries(environment: &Environment) -> Vec<String> {
+    let mut names = Vec::new();
+    for config in usual(environment) {
+        let content = config.content().await.unwrap_or_default();
+        names.extend(content.auths.into_keys());
+        names.extend(content.cred_helpers.into_keys());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
 }
 
 impl DockerConfig {
@@ -73,6 +93,16 @@ impl DockerConfig {
         Self {
             place: Place::File(path),
             environment,
+            clouds: None,
+        }
+    }
+
+    /// Lets `clouds` answer for a helper program of theirs that is named and not installed.
+    #[must_use]
+    pub fn with_clouds(self, clouds: Clouds) -> Self {
+        Self {
+            clouds: Some(clouds),
+            ..self
         }
     }
 
@@ -117,13 +147,7 @@ impl DockerConfig {
             }
         };
         if let Some(program) = content.helper(repository.registry()) {
-            match helper::ask(program, repository.registry(), &self.environment).await {
-                Ok(credential) => all.found.extend(credential.map(|credential| Candidate {
-                    credential,
-                    source: format!("docker-credential-{program}, named in {}", self.place()),
-                })),
-                Err(failure) => all.failures.push(failure),
-            }
+            all = self.ask_helper(program, repository).await;
         }
         match content.entry(repository).map(entry::read) {
             Some(Ok(Some(credential))) => all.found.push(Candidate {
@@ -132,6 +156,26 @@ impl DockerConfig {
             }),
             Some(Err(reason)) => all.failures.push(self.invalid(reason)),
             Some(Ok(None)) | None => {}
+        }
+        all
+    }
+}
+
+impl DockerConfig {
+    async fn ask_helper(&self, program: &str, repository: &Repository) -> Candidates {
+        let mut all = Candidates::default();
+        let answer = helper::ask(program, repository.registry(), &self.environment).await;
+        let stand_in = || CloudRegistries::in_place_of(program, self.clouds.as_ref()?);
+        match (answer, stand_in) {
+            (Ok(credential), _) => all.found.extend(credential.map(|credential| Candidate {
+                credential,
+                source: format!("docker-credential-{program}, named in {}", self.place()),
+            })),
+            (Err(failure @ CredentialError::HelperMissing { .. }), stand_in) => match stand_in() {
+                Some(built_in) => all = built_in.candidates(repository).await,
+                None => all.failures.push(failure),
+            },
+            (Err(failure), _) => all.failures.push(failure),
         }
         all
     }

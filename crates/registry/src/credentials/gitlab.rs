@@ -13,8 +13,10 @@ pub struct GitLab {
 }
 
 /// Variables that belong together: registry, user, password.
-const TRIPLES: [[&str; 3]; 2] = [
+const TRIPLES: [[&str; 3]; 3] = [
     ["CI_REGISTRY", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"],
+    // The project's deploy token, where it has one for its jobs.
+    ["CI_REGISTRY", "CI_DEPLOY_USER", "CI_DEPLOY_PASSWORD"],
     [
         "CI_DEPENDENCY_PROXY_SERVER",
         "CI_DEPENDENCY_PROXY_USER",
@@ -91,6 +93,18 @@ mod tests {
     }
 
     #[test]
+    fn a_deploy_token_comes_before_the_jobs_own() {
+        let job = Environment::from([
+            ("CI_REGISTRY", "registry.example.com"),
+            ("CI_DEPLOY_USER", "gitlab+deploy-token-1"),
+            ("CI_DEPLOY_PASSWORD", "d"),
+            ("CI_JOB_TOKEN", "t"),
+        ]);
+        let found = sources(&job, "registry.example.com");
+        assert_eq!(found, ["CI_DEPLOY_USER", "CI_JOB_TOKEN"]);
+    }
+
+    #[test]
     fn a_job_has_credentials_for_its_own_registry_only() {
         let job = Environment::from([
             ("CI_REGISTRY", "registry.example.com:5050"),
@@ -113,7 +127,13 @@ mod tests {
             sources(&job, "gitlab.example.com:443"),
             ["CI_DEPENDENCY_PROXY_USER"]
         );
-        assert!(sources(&job, "registry.example.com").is_empty());
+        for stranger in [
+            "registry.example.com",
+            "registry.example.com.evil.com:5050",
+            "gitlab.example.com.evil.com",
+        ] {
+            assert!(sources(&job, stranger).is_empty(), "{stranger}");
+        }
         assert!(sources(&job, "docker.io").is_empty());
         assert!(sources(&Environment::default(), "").is_empty());
     }

@@ -1,18 +1,17 @@
 //! Credential helper programs, `docker-credential-…`.
 
 use std::io;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
-use yadokari_image::Repository;
 
-use super::{Candidate, Candidates, Credential, CredentialError, Credentials, Environment, entry};
-use crate::host;
+use super::{Credential, CredentialError, Environment, entry};
+use crate::{Secret, host};
 
 /// How long a helper may take; those of the clouds ask a server.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,32 +30,14 @@ pub(super) async fn ask(
     registry: &str,
     environment: &Environment,
 ) -> Result<Option<Credential>, CredentialError> {
-    let program = format!("docker-credential-{name}");
-    let failed = |reason: &str| CredentialError::Helper {
-        program: program.clone(),
-        reason: reason.chars().take(500).collect(),
-    };
-    if name.contains(['/', '\0']) {
-        return Err(failed("its name is a path"));
-    }
-    let missing = |source| CredentialError::HelperMissing {
-        program: program.clone(),
-        source: Arc::new(source),
-    };
-    let run = run(&program, server(registry), environment);
-    let output = match tokio::time::timeout(PATIENCE, run).await {
-        Ok(output) => output.map_err(missing)?,
-        Err(_) => return Err(failed("no answer in a minute")),
-    };
+    let failed = |reason: &str| failed(name, reason);
+    let output = run(name, "get", server(registry), environment).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         if text.contains("credentials not found") {
             return Ok(None);
         }
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(failed(
-            format!("{} {}", text.trim(), complaint.trim()).trim(),
-        ));
+        return Err(failed(&complaint(&output)));
     }
     // The answer holds a secret, so it is not part of the message.
     let answer: Answer =
@@ -65,13 +46,98 @@ pub(super) async fn ask(
     Ok((!empty).then(|| entry::password_or_token(answer.username, &answer.secret)))
 }
 
-async fn run(
-    program: &str,
-    server: &str,
+/// Gives a user name and password to `docker-credential-<name>`, to be kept for a registry.
+///
+/// # Errors
+///
+/// [`CredentialError::HelperMissing`], or [`CredentialError::Helper`] with what the program says.
+pub async fn store(
+    name: &str,
+    registry: &str,
+    username: &str,
+    password: &Secret,
     environment: &Environment,
-) -> io::Result<std::process::Output> {
+) -> Result<(), CredentialError> {
+    let pair = json!({
+        "ServerURL": server(registry),
+        "Username": username,
+        "Secret": password.expose(),
+    });
+    let output = run(name, "store", &pair.to_string(), environment).await?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(failed(name, &complaint(&output))),
+    }
+}
+
+/// Tells `docker-credential-<name>` to forget what it keeps for a registry; whether it kept anything.
+///
+/// # Errors
+///
+/// As [`store`].
+pub async fn erase(
+    name: &str,
+    registry: &str,
+    environment: &Environment,
+) -> Result<bool, CredentialError> {
+    if ask(name, registry, environment).await?.is_none() {
+        return Ok(false);
+    }
+    let output = run(name, "erase", server(registry), environment).await?;
+    match output.status.success() {
+        true => Ok(true),
+        false => Err(failed(name, &complaint(&output))),
+    }
+}
+
+fn failed(name: &str, reason: &str) -> CredentialError {
+    CredentialError::Helper {
+        program: program(name),
+        reason: reason.chars().take(500).collect(),
+    }
+}
+
+/// What a failed helper said, on either of its streams.
+fn complaint(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+    format!("{} {}", text(&output.stdout), text(&output.stderr))
+        .trim()
+        .to_owned()
+}
+
+fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
+}
+
+async fn run(
+    name: &str,
+    action: &str,
+    input: &str,
+    environment: &Environment,
+) -> Result<Output, CredentialError> {
+    if name.contains(['/', '\0']) {
+        return Err(failed(name, "its name is a path"));
+    }
+    let missing = |source| CredentialError::HelperMissing {
+        program: program(name),
+        source: Arc::new(source),
+    };
+    let path = program(name);
+    let run = feed(&path, action, input, environment);
+    match tokio::time::timeout(PATIENCE, run).await {
+        Ok(output) => output.map_err(missing),
+        Err(_) => Err(failed(name, "no answer in a minute")),
+    }
+}
+
+async fn feed(
+    program: &str,
+    action: &str,
+    text: &str,
+    environment: &Environment,
+) -> io::Result<Output> {
     let mut child = Command::new(program)
-        .arg("get")
+        .arg(action)
         .env_clear()
         .envs(environment.all())
         .stdin(Stdio::piped())
@@ -81,7 +147,7 @@ async fn run(
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // A helper that does not read its input still gives its answer.
-        let _ = input.write_all(server.as_bytes()).await;
+        let _ = input.write_all(text.as_bytes()).await;
     }
     child.wait_with_output().await
 }
@@ -94,108 +160,9 @@ pub(super) fn server(registry: &str) -> &str {
     }
 }
 
-/// A cloud's own helper program, asked for that cloud's registries if it is installed.
-#[derive(Debug, Clone)]
-pub struct HelperProgram {
-    name: &'static str,
-    serves: fn(&str) -> bool,
-    environment: Environment,
-}
-
-impl HelperProgram {
-    /// `docker-credential-gcr`, for Google's registries.
-    #[must_use]
-    pub fn google(environment: Environment) -> Self {
-        Self {
-            name: "gcr",
-            serves: is_google,
-            environment,
-        }
-    }
-
-    /// `docker-credential-ecr-login`, for Amazon's registries.
-    #[must_use]
-    pub fn ecr(environment: Environment) -> Self {
-        Self {
-            name: "ecr-login",
-            serves: is_ecr,
-            environment,
-        }
-    }
-
-    /// `docker-credential-acr-env`, for Azure's registries.
-    #[must_use]
-    pub fn acr(environment: Environment) -> Self {
-        Self {
-            name: "acr-env",
-            serves: is_acr,
-            environment,
-        }
-    }
-
-    async fn look_up(&self, registry: &str) -> Candidates {
-        let mut all = Candidates::default();
-        if !(self.serves)(host::without_port(registry)) {
-            return all;
-        }
-        match ask(self.name, registry, &self.environment).await {
-            Ok(credential) => all.found.extend(credential.map(|credential| Candidate {
-                credential,
-                source: format!("docker-credential-{}", self.name),
-            })),
-            Err(CredentialError::HelperMissing { program, .. }) => {
-                all.failures.push(CredentialError::CloudHelperMissing {
-                    registry: registry.to_owned(),
-                    program,
-                });
-            }
-            Err(failure) => all.failures.push(failure),
-        }
-        all
-    }
-}
-
-impl Credentials for HelperProgram {
-    fn candidates<'a>(&'a self, repository: &'a Repository) -> BoxFuture<'a, Candidates> {
-        Box::pin(self.look_up(repository.registry()))
-    }
-}
-
-fn is_google(host: &str) -> bool {
-    host == "gcr.io" || host.ends_with(".gcr.io") || host.ends_with("-docker.pkg.dev")
-}
-
-fn is_ecr(host: &str) -> bool {
-    host == "public.ecr.aws"
-        || (host.contains(".dkr.ecr")
-            && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")))
-}
-
-fn is_acr(host: &str) -> bool {
-    host.ends_with(".azurecr.io") || host.ends_with(".azurecr.cn") || host.ends_with(".azurecr.us")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn clouds_are_told_by_their_hosts() {
-        assert!(is_google("eu.gcr.io") && is_google("europe-docker.pkg.dev"));
-        assert!(!is_google("gcr.io.evil.com") && !is_google("evilgcr.io"));
-        assert!(is_ecr("1.dkr.ecr.eu-west-1.amazonaws.com") && is_ecr("public.ecr.aws"));
-        assert!(!is_ecr("1.dkr.ecr.eu-west-1.amazonaws.com.evil.com"));
-        assert!(is_acr("x.azurecr.io") && !is_acr("azurecr.io.evil.com"));
-    }
-
-    #[tokio::test]
-    async fn a_cloud_helper_that_is_not_installed_is_named() {
-        let nowhere = Environment::from([("PATH", "/nonexistent")]);
-        let google = HelperProgram::google(nowhere);
-        assert!(google.look_up("r.io").await.failures.is_empty());
-        let failures = google.look_up("gcr.io").await.failures;
-        assert!(failures[0].to_string().contains("docker-credential-gcr"));
-    }
 
     #[tokio::test]
     async fn a_helper_with_a_path_in_its_name_is_not_run() {

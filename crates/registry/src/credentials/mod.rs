@@ -4,10 +4,14 @@
 //! that users of Docker, Podman, kaniko and GitLab expect. Sources get the
 //! environment as a value and read files when they are asked.
 
+mod acr;
+mod cloud;
 mod docker_config;
+mod ecr;
 mod entry;
 mod environment;
 mod gitlab;
+mod google;
 mod helper;
 mod kaniko;
 mod login;
@@ -21,11 +25,13 @@ use futures::future::BoxFuture;
 use yadokari_image::Repository;
 
 use crate::Secret;
+use crate::cloud::{CloudError, Clouds};
 
-pub use docker_config::DockerConfig;
+pub use cloud::CloudRegistries;
+pub use docker_config::{DockerConfig, named_registries};
 pub use environment::Environment;
 pub use gitlab::GitLab;
-pub use helper::HelperProgram;
+pub use helper::{erase, store};
 pub use kaniko::KanikoVariables;
 pub use login::with_login;
 
@@ -98,13 +104,13 @@ pub enum CredentialError {
         /// Why.
         source: Arc<io::Error>,
     },
-    /// A cloud's registry is used and its helper program is not installed.
-    #[error("credentials for {registry} come from the program `{program}`, which is not installed")]
-    CloudHelperMissing {
+    /// A cloud's registry is used, and the cloud does not say who we are.
+    #[error("{registry}: {source}")]
+    Cloud {
         /// The registry.
         registry: String,
-        /// The program's name.
-        program: String,
+        /// Why.
+        source: CloudError,
     },
     /// A credential helper failed.
     #[error("credential helper `{program}` failed: {reason}")]
@@ -172,16 +178,20 @@ impl Credentials for Fixed {
 /// The usual sources in their usual order: Docker's and Podman's files, then the helpers that
 /// `helpers` names out of `env`, `google`, `ecr`, `acr` and `gitlab` (`None` means all).
 ///
+/// The clouds' own are asked through `clouds`, which stands in, too, for a helper program of
+/// theirs that a config names and that is not installed.
+///
 /// # Errors
 ///
 /// [`CredentialError::UnknownHelper`]
 pub fn standard(
     environment: &Environment,
     helpers: Option<&[String]>,
+    clouds: &Clouds,
 ) -> Result<Chain, CredentialError> {
     let mut chain: Vec<Arc<dyn Credentials>> = docker_config::usual(environment)
         .into_iter()
-        .map(|config| Arc::new(config) as _)
+        .map(|config| Arc::new(config.with_clouds(clouds.clone())) as _)
         .collect();
     let all = ALL_HELPERS.map(str::to_owned);
     for name in helpers
@@ -189,7 +199,7 @@ pub fn standard(
         .iter()
         .filter(|name| !name.is_empty())
     {
-        chain.push(built_in(name, environment)?);
+        chain.push(built_in(name, environment, clouds)?);
     }
     Ok(Chain(chain))
 }
@@ -197,12 +207,13 @@ pub fn standard(
 fn built_in(
     name: &str,
     environment: &Environment,
+    clouds: &Clouds,
 ) -> Result<Arc<dyn Credentials>, CredentialError> {
     Ok(match name {
         "env" => Arc::new(KanikoVariables::new(environment.clone())),
-        "google" => Arc::new(HelperProgram::google(environment.clone())),
-        "ecr" => Arc::new(HelperProgram::ecr(environment.clone())),
-        "acr" => Arc::new(HelperProgram::acr(environment.clone())),
+        "google" => Arc::new(CloudRegistries::google(clouds.clone())),
+        "ecr" => Arc::new(CloudRegistries::ecr(clouds.clone())),
+        "acr" => Arc::new(CloudRegistries::acr(clouds.clone())),
         "gitlab" => Arc::new(GitLab::new(environment.clone())),
         _ => {
             return Err(CredentialError::UnknownHelper {
@@ -216,19 +227,20 @@ const ALL_HELPERS: [&str; 5] = ["env", "google", "ecr", "acr", "gitlab"];
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
     fn unknown_helpers_are_refused_and_none_is_fine() {
         let environment = Environment::default();
-        assert!(standard(&environment, Some(&["vault".to_owned()])).is_err());
-        assert!(
-            standard(&environment, Some(&[String::new()]))
-                .unwrap()
-                .0
-                .is_empty()
-        );
-        assert_eq!(standard(&environment, None).unwrap().0.len(), 5);
+        let clouds = Clouds::new(environment.clone(), &crate::Options::default(), || {
+            SystemTime::UNIX_EPOCH
+        });
+        let standard = |helpers: Option<&[String]>| standard(&environment, helpers, &clouds);
+        assert!(standard(Some(&["vault".to_owned()])).is_err());
+        assert!(standard(Some(&[String::new()])).unwrap().0.is_empty());
+        assert_eq!(standard(None).unwrap().0.len(), 5);
     }
 
     #[tokio::test]

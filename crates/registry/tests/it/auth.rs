@@ -346,3 +346,132 @@ async fn a_token_server_that_is_gone_does_not_make_an_image_absent() {
         "{failure}"
     );
 }
+
+#[tokio::test]
+async fn a_login_is_tried_with_its_own_credential_and_no_other() {
+    // Anonymous tokens are given, too, so only the login's own answer counts.
+    let fake = Fake::start(|request| match request.target.as_str() {
+        target if target.starts_with("/token") => match request.header("authorization") {
+            "" | GOOD => Answer::new(200).body(r#"{"token":"t"}"#),
+            _ => error(401, "UNAUTHORIZED"),
+        },
+        _ if request.header("authorization") == "Bearer t" => Answer::new(200),
+        _ => challenge(request),
+    })
+    .await;
+    client(&fake, Vec::new())
+        .check_login(&fake.host, password("good"))
+        .await
+        .unwrap();
+    let refused = client(&fake, Vec::new())
+        .check_login(&fake.host, password("bad"))
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.status(), Some(401));
+    let shown = format!("{refused} {:?} {:?}", refused, refused.hint());
+    assert!(
+        shown.starts_with(&format!("log in to {}: ", fake.host)),
+        "{shown}"
+    );
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_no_login_takes_any() {
+    let fake = Fake::start(|_| Answer::new(200)).await;
+    let client = client(&fake, Vec::new());
+    client
+        .check_login(&fake.host, password("any"))
+        .await
+        .unwrap();
+    assert!(
+        client
+            .check_login("no host", password("any"))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_the_middle_of_a_push_is_replaced() {
+    let mut tokens = 0;
+    let mut left = 2;
+    let fake = Fake::start(move |request| {
+        let authorization = request.header("authorization").to_owned();
+        if request.target.starts_with("/token") {
+            tokens += 1;
+            left = 2;
+            let body = format!(r#"{{"token":"t{tokens}","expires_in":3600}}"#);
+            return Answer::new(200).body(body);
+        }
+        // Each token is good for two requests.
+        if authorization != format!("Bearer t{tokens}") || left == 0 {
+            return challenge(request);
+        }
+        left -= 1;
+        let location = format!("http://{}/v2/a/blobs/uploads/1", own_host(request));
+        match request.method.as_str() {
+            "POST" => Answer::new(202).header("location", location),
+            "PATCH" => Answer::new(202).header("location", location).header(
+                "range",
+                request
+                    .header("content-range")
+                    .replacen(|_: char| true, "0", 1),
+            ),
+            "PUT" if request.body.is_empty() => Answer::new(201),
+            "PUT" => Answer::new(413),
+            _ => error(404, "BLOB_UNKNOWN"),
+        }
+    })
+    .await;
+    let client = Client::new(Options {
+        chunk_size: 10,
+        ..options()
+    })
+    .unwrap();
+    let bytes = bytes::Bytes::from_static(b"0123456789012345678901234567890123456789");
+    let digest = yadokari_image::Digest::of(&bytes);
+    client
+        .push_blob(&fake.repository("a"), digest, 40, &bytes)
+        .await
+        .unwrap();
+    let fetched = fake
+        .trace()
+        .iter()
+        .filter(|line| line.starts_with("GET /token"))
+        .count();
+    assert!(fetched > 2, "{:?}", fake.trace());
+}
+
+#[tokio::test]
+async fn credentials_stay_away_from_hosts_that_look_alike() {
+    let fake = Fake::start(|request| {
+        assert_eq!(request.header("authorization"), "");
+        error(401, "UNAUTHORIZED").header("www-authenticate", "Basic realm=\"x\"")
+    })
+    .await;
+    let port = fake.host.rsplit(':').next().unwrap();
+    let known = Fixed {
+        registry: fake.host.clone(),
+        candidate: Candidate {
+            credential: password("good"),
+            source: "config.json".to_owned(),
+        },
+    };
+    let client = Client::new(Options {
+        credentials: Arc::new(known),
+        ..options()
+    })
+    .unwrap();
+    for host in [
+        format!("localhost:{port}"),
+        format!("127.0.0.1.localhost:{port}"),
+    ] {
+        let reference = Reference::parse(&format!("{host}/a:1")).unwrap();
+        client
+            .manifest(&reference, Accept::default())
+            .await
+            .unwrap_err();
+    }
+    assert!(!fake.requests().is_empty());
+}

@@ -27,6 +27,8 @@ pub(crate) struct Answer {
     body: Vec<u8>,
     /// Bytes of the body after which the connection is cut.
     cut: Option<usize>,
+    /// Bytes of the body after which nothing comes any more.
+    stall: Option<usize>,
 }
 
 /// A running registry. It ends with the test's runtime.
@@ -60,6 +62,12 @@ impl Answer {
 
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sends so many bytes of the body, and then nothing, for as long as the client waits.
+    pub(crate) fn stall_after(mut self, bytes: usize) -> Self {
+        self.stall = Some(bytes);
         self
     }
 
@@ -144,9 +152,14 @@ async fn serve(mut stream: TcpStream, mut answer: impl FnMut(Request) -> Answer)
         text += "\r\n";
         let mut bytes = text.into_bytes();
         if !head {
-            bytes.extend(&answer.body[..answer.cut.unwrap_or(answer.body.len())]);
+            let end = answer.cut.or(answer.stall);
+            bytes.extend(&answer.body[..end.unwrap_or(answer.body.len())]);
         }
         if stream.write_all(&bytes).await.is_err() || answer.cut.is_some() {
+            return;
+        }
+        if answer.stall.is_some() {
+            let _ = stream.read(&mut [0]).await;
             return;
         }
     }

@@ -3,14 +3,22 @@
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod clouds;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod mirrors;
+#[cfg(test)]
+mod proxies;
 #[cfg(test)]
 mod pull;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod signature;
 #[cfg(test)]
 mod tls;

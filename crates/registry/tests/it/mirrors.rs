@@ -70,3 +70,39 @@ async fn a_mapped_registry_falls_back_to_itself() {
     assert_eq!(failure.registry, replacement.host);
     assert_eq!(own.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn a_mirror_with_a_bad_moment_is_asked_again_where_the_registry_cannot_be_reached() {
+    let (manifest, _) = image();
+    let mut bad = 5;
+    let mirror = Fake::start(move |request| match request.target.as_str() {
+        "/v2/" => Answer::new(200),
+        _ if bad > 0 => {
+            bad -= 1;
+            error(503, "UNAVAILABLE")
+        }
+        _ => manifest_answer(&manifest),
+    })
+    .await;
+    let unreachable = "127.0.0.1:1";
+    let map = [(
+        unreachable.to_owned(),
+        vec![Mirror::parse(&mirror.host).unwrap()],
+    )];
+    let client = Client::new(Options {
+        registry_map: map.into(),
+        ..options()
+    })
+    .unwrap();
+    let reference = Reference::parse(&format!("{unreachable}/a")).unwrap();
+    let found = client
+        .manifest(&reference, Accept::default())
+        .await
+        .unwrap();
+    assert_eq!(found.endpoint, mirror.host);
+    // Where all is in vain, the one that answered is told about.
+    let absent = Reference::parse(&format!("{unreachable}/absent")).unwrap();
+    let blob = crate::fake::blob(b"x");
+    let failure = client.small_blob(&absent, &blob, 10).await.unwrap_err();
+    assert_eq!(failure.registry, mirror.host);
+}

@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncReadExt;
 use yadokari_image::{Descriptor, Digest, Index, Platform, json, media_type};
-use yadokari_registry::{Accept, Cause, RegistryError};
+use yadokari_registry::{Accept, Cause, RegistryError, RetryPolicy};
 
 use crate::fake::{Answer, Fake, blob, client, error, image, manifest_answer, noise};
 
@@ -171,7 +171,8 @@ async fn a_stream_that_always_breaks_is_given_up() {
     .await;
     let error = read(&fake, &descriptor).await.unwrap_err();
     assert!(matches!(*error.cause, Cause::Interrupted { .. }), "{error}");
-    assert_eq!(fake.requests().len(), 5);
+    let tries = RetryPolicy::fast().attempts as usize;
+    assert_eq!(fake.requests().len(), tries);
 }
 
 #[tokio::test]

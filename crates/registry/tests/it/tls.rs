@@ -131,3 +131,65 @@ async fn plain_http_needs_leave_except_on_this_machine() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn the_systems_authorities_can_be_named_by_file_and_by_directory() {
+    let Some(registry) = start(&tls_config("")).await else {
+        return;
+    };
+    check(&registry, |options, _| {
+        options.tls.system_bundle = Some(data("authority.pem"));
+    })
+    .await
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(data("authority.pem"), folder.path().join("company.crt")).unwrap();
+    check(&registry, |options, _| {
+        options.tls.system_directories = Some(vec![folder.path().to_owned()]);
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_check_that_is_skipped_for_pulls_is_not_skipped_for_pushes_and_the_other_way_round() {
+    let Some(registry) = start(&tls_config("")).await else {
+        return;
+    };
+    let tls = TlsOptions {
+        system_bundle: Some(PathBuf::from("/nonexistent")),
+        ..TlsOptions::default()
+    };
+    let repository = Repository::new(&registry.host, "a").unwrap();
+    for pull in [true, false] {
+        let skip_tls_verify = Scope {
+            pull,
+            push: !pull,
+            ..Scope::default()
+        };
+        let options = Options {
+            tls: tls.clone(),
+            skip_tls_verify,
+            ..options()
+        };
+        let client = Client::new(options).unwrap();
+        let pushed = client.check_push(&repository).await;
+        let pulled = client.tags(&repository).await;
+        assert_eq!(pushed.is_ok(), !pull, "{pushed:?}");
+        let pulled = pulled.unwrap_err();
+        assert_eq!(pulled.is_not_found(), pull, "{pulled}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_one_registry_is_not_trusted_for_another() {
+    let Some(registry) = start(&tls_config("")).await else {
+        return;
+    };
+    let failure = check(&registry, |options, _| trust(options, "other.example:5000")).await;
+    let failure = failure.unwrap_err();
+    assert!(
+        failure.to_string().contains("unknown authority"),
+        "{failure}"
+    );
+}

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use yadokari_tree::{Metadata, Name, Node, Tree, TreePath};
 
-use super::marks::Role;
+use super::marks::{Marked, Role};
+use super::survey::Survey;
 use super::{OverlayMarks, read_error};
 use crate::attributes;
-use crate::compare::{Candidate, read};
+use crate::compare::{Candidate, read, read_with};
 use crate::directory::Dir;
 use crate::error::{At, ScanError};
 use crate::found::{Found, same_metadata};
@@ -22,7 +23,7 @@ pub(super) fn collect(
     before: &Tree,
     marks: OverlayMarks,
     exclude: &BTreeSet<TreePath>,
-) -> Result<Tree, ScanError> {
+) -> Result<(Tree, Survey), ScanError> {
     upper.forget();
     root.forget();
     let mut collection = Collection {
@@ -38,12 +39,13 @@ pub(super) fn collect(
             opaque: false,
         }],
         buffer: ListingBuffer::new(),
+        survey: Survey::default(),
     };
     while let Some(directory) = collection.waiting.pop() {
         collection.directory(&directory)?;
     }
     collection.settle()?;
-    Ok(edited(before, collection.edits))
+    Ok((edited(before, collection.edits), collection.survey))
 }
 
 struct Collection<'a> {
@@ -56,6 +58,7 @@ struct Collection<'a> {
     linked: Vec<Linked>,
     waiting: Vec<Directory>,
     buffer: ListingBuffer,
+    survey: Survey,
 }
 
 /// What becomes of one path of the tree.
@@ -81,6 +84,8 @@ struct Met<'a> {
     path: TreePath,
     found: Found,
     known: Option<&'a Node>,
+    /// The names of its extended attributes.
+    names: Vec<Vec<u8>>,
 }
 
 /// A name of an inode that has others; it waits until all are met.
@@ -104,14 +109,19 @@ impl Collection<'_> {
             let found = Found::of(&found);
             if chosen.decide(&name, found.is_directory()) == Exclude::Keep {
                 let known = known.and_then(|known| known.get(&name));
+                let path = path.join(&name);
+                let names = attributes::names(&dir, &name).map_err(read_error(&path))?;
                 let met = Met {
                     dir: &dir,
-                    path: path.join(&name),
+                    path,
                     name,
                     found,
                     known,
+                    names,
                 };
                 self.name(met, directory.opaque)?;
+            } else {
+                self.survey.unseen(path.join(&name));
             }
         }
         for (name, node) in known.into_iter().flatten().filter(|_| directory.opaque) {
@@ -124,10 +134,9 @@ impl Collection<'_> {
     }
 
     fn name(&mut self, met: Met<'_>, opaque: bool) -> Result<(), ScanError> {
-        let role = self
-            .marks
-            .read(met.dir, &met.name, &met.found, &met.path)?
-            .role;
+        let marked = self.marked(&met)?;
+        let role = marked.role;
+        self.survey.found(&met.path, marked);
         match role {
             Role::Whiteout => {
                 self.edits
@@ -139,9 +148,25 @@ impl Collection<'_> {
         }
     }
 
+    fn marked(&self, met: &Met<'_>) -> Result<Marked, ScanError> {
+        if met.found.is_whiteout() {
+            return Ok(Marked::WHITEOUT);
+        }
+        let Met {
+            dir,
+            name,
+            path,
+            found,
+            names,
+            ..
+        } = met;
+        self.marks.find(dir, name, names, found, path)
+    }
+
     fn subdirectory(&mut self, met: Met<'_>, opaque: bool) -> Result<(), ScanError> {
         let path = met.path;
-        let xattrs = attributes::read(met.dir, &met.name).map_err(read_error(&path))?;
+        let xattrs = attributes::read_of(met.dir, &met.name, &met.names);
+        let xattrs = xattrs.map_err(read_error(&path))?;
         let metadata = met.found.metadata(xattrs);
         let before = met.known.filter(|known| known.is_directory()).cloned();
         match &before {
@@ -168,6 +193,7 @@ impl Collection<'_> {
             name,
             path,
             found,
+            names,
             ..
         } = met;
         if found.is_linked() {
@@ -175,7 +201,8 @@ impl Collection<'_> {
             return Ok(());
         }
         let candidate = known.as_ref().map(candidate);
-        let node = read(dir, &name, &found, candidate.as_slice()).at("read", &path)?;
+        let xattrs = attributes::read_of(dir, &name, &names).at("read", &path)?;
+        let node = read_with(dir, &name, &found, xattrs, candidate.as_slice()).at("read", &path)?;
         self.put(path, known.as_ref(), node);
         Ok(())
     }
@@ -183,7 +210,7 @@ impl Collection<'_> {
     /// What tells whether a file of the root had other names, which it then no
     /// longer shares an inode with.
     fn below(&self, path: &TreePath) -> Option<Stamp> {
-        let (dir, name) = self.root.parent(path).ok()?;
+        let (dir, name) = self.root.place(path).ok()?;
         dir.stat(name).ok().map(|stat| Stamp::of(&stat))
     }
 

@@ -23,6 +23,7 @@ pub(super) enum Role {
 }
 
 /// An entry's role, and the marks that say so.
+#[derive(Debug, Clone)]
 pub(super) struct Marked {
     pub(super) role: Role,
     /// Without their prefix.
@@ -30,11 +31,22 @@ pub(super) struct Marked {
 }
 
 impl Marked {
-    fn bare(role: Role) -> Self {
+    /// An entry without marks.
+    pub(super) const PRESENT: Self = Self::bare(Role::Present);
+
+    /// A device that stands for a removed name.
+    pub(super) const WHITEOUT: Self = Self::bare(Role::Whiteout);
+
+    const fn bare(role: Role) -> Self {
         Self {
             role,
             marks: Vec::new(),
         }
+    }
+
+    /// Whether the entry is there and nothing on it says that there is an overlay.
+    pub(super) fn is_plain(&self) -> bool {
+        self.role == Role::Present && self.marks.is_empty()
     }
 }
 
@@ -46,15 +58,14 @@ impl OverlayMarks {
         }
     }
 
-    /// The marks of one entry, without their prefix.
-    fn of(self, dir: &Dir, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    /// The marks among an entry's attributes, without their prefix.
+    fn among(self, names: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let prefix = self.prefix();
-        let names = attributes::names(dir, name)?;
         let marks = names.iter().filter_map(|name| name.strip_prefix(prefix));
         // An overlay inside the overlay has its own marks stored under a
         // longer name: they are data here.
         let marks = marks.filter(|mark| !mark.starts_with(b"overlay."));
-        Ok(marks.map(<[u8]>::to_vec).collect())
+        marks.map(<[u8]>::to_vec).collect()
     }
 
     fn attribute(self, mark: &[u8]) -> Vec<u8> {
@@ -70,9 +81,22 @@ impl OverlayMarks {
         path: &TreePath,
     ) -> Result<Marked, ScanError> {
         if found.is_whiteout() {
-            return Ok(Marked::bare(Role::Whiteout));
+            return Ok(Marked::WHITEOUT);
         }
-        let marks = self.of(dir, name).at(READ, path)?;
+        let names = attributes::names(dir, name).at(READ, path)?;
+        self.find(dir, name, &names, found, path)
+    }
+
+    /// [`OverlayMarks::read`] of an entry whose attributes are called `names`.
+    pub(super) fn find(
+        self,
+        dir: &Dir,
+        name: &[u8],
+        names: &[Vec<u8>],
+        found: &Found,
+        path: &TreePath,
+    ) -> Result<Marked, ScanError> {
+        let marks = self.among(names);
         if let Some(mark) = marks.iter().find(|mark| REFERENCES.contains(&&***mark)) {
             return Err(ScanError::OverlayMark {
                 path: path.clone(),
@@ -95,6 +119,11 @@ impl OverlayMarks {
     fn is_opaque(self, dir: &Dir, name: &[u8], path: &TreePath) -> Result<bool, DiskError> {
         let value = attributes::value(dir, name, &self.attribute(OPAQUE)).at(READ, path)?;
         Ok(value.as_deref() == Some(b"y"))
+    }
+
+    /// Makes a directory hide what the one below has.
+    pub(crate) fn cover(self, dir: &Dir, name: &[u8]) -> io::Result<()> {
+        attributes::set(dir, name, &self.attribute(OPAQUE), b"y")
     }
 
     /// Removes the marks that were found on an entry.

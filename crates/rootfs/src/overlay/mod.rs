@@ -4,19 +4,22 @@
 mod collect;
 mod marks;
 mod merge;
+mod survey;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use yadokari_tree::{Tree, TreePath};
 
 use crate::attributes;
-use crate::describe::Entry;
-use crate::directory::Dir;
+use crate::describe::itself;
 use crate::error::{At, DiskError, ScanError, UnpackError};
 use crate::found::Found;
 use crate::root::Root;
+
+use survey::Survey;
 
 /// Where the kernel keeps its marks on what an overlay mount wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct OverlayUpper {
     upper: Root,
     work: PathBuf,
     marks: OverlayMarks,
+    /// What the last look at the upper directory found.
+    survey: Mutex<Option<Survey>>,
 }
 
 impl OverlayUpper {
@@ -62,7 +67,12 @@ impl OverlayUpper {
         let xattrs = attributes::read(root.top(), b".").at("examine", &top)?;
         itself(upper.top(), &top).describe(&Found::of(&stat).metadata(xattrs))?;
         let work = work.path().to_path_buf();
-        Ok(Self { upper, work, marks })
+        Ok(Self {
+            upper,
+            work,
+            marks,
+            survey: Mutex::default(),
+        })
     }
 
     /// Where the upper directory is.
@@ -92,19 +102,31 @@ impl OverlayUpper {
         before: &Tree,
         exclude: &BTreeSet<TreePath>,
     ) -> Result<Tree, ScanError> {
-        collect::collect(&self.upper, root, before, self.marks, exclude)
+        let collected = collect::collect(&self.upper, root, before, self.marks, exclude);
+        let (tree, survey) = collected?;
+        *self.survey.lock().unwrap_or_else(PoisonError::into_inner) = Some(survey);
+        Ok(tree)
     }
 
     /// Moves everything from the upper directory into the root, removes from it
     /// what the overlay hides, and deletes both directories. The root is then
-    /// what the mount showed.
+    /// what the mount showed. Where it lies over another, that one stays as it
+    /// is, and what the overlay hides is hidden.
+    ///
+    /// Costs one move for each new or changed entry of an old directory: new
+    /// directories move whole. Nothing may have been written since
+    /// [`OverlayUpper::collect`], if that was called.
     ///
     /// # Errors
     ///
     /// When the operating system refuses something; the root is then between
     /// the two states.
-    pub fn merge(self, root: &Root) -> Result<(), UnpackError> {
-        merge::merge(&self.upper, root, self.marks)?;
+    pub fn merge(mut self, root: &Root) -> Result<(), UnpackError> {
+        let survey = self
+            .survey
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        merge::merge(&self.upper, root, self.marks, survey.take())?;
         Ok(self
             .discard()
             .at("delete the upper directory of", &TreePath::root())?)
@@ -133,15 +155,6 @@ fn empty(path: &Path) -> io::Result<Root> {
     let root = Root::create(path)?;
     root.remove_all(&TreePath::root())?;
     Ok(root)
-}
-
-/// A directory itself, as an entry to describe.
-fn itself<'a>(dir: &'a Dir, path: &'a TreePath) -> Entry<'a> {
-    Entry {
-        parent: dir,
-        name: b".",
-        path,
-    }
 }
 
 fn read_error(path: &TreePath) -> impl FnOnce(io::Error) -> DiskError {

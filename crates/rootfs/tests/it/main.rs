@@ -10,6 +10,7 @@ mod disk;
 mod hostile;
 mod law;
 mod mutator;
+mod over;
 mod overlay;
 mod root;
 mod snapshot;

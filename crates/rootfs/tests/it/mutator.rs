@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, lremovexattr, lsetxattr, mknodat};
 
 /// A path of one to three names out of a few.
 pub(crate) type Place = Vec<u8>;
@@ -19,21 +19,31 @@ pub(crate) enum Deed {
     Write(Place, u8, usize),
     /// In place, same size, modification time put back.
     EditUnseen(Place, u8),
+    /// The same through memory.
+    EditMapped(Place, u8),
     Truncate(Place, u16),
+    /// A file that is mostly hole, so many MiB long, with its end written.
+    Sparse(Place, u8),
     Chmod(Place, u32),
     Chown(Place, u32),
     Attribute(Place, u8),
+    NoAttribute(Place),
     Touch(Place, u32),
     Mkdir(Place),
     Symlink(Place, Place),
     Link(Place, Place),
     /// A copy with the same metadata takes the file's place.
     Split(Place),
+    /// Another name of the second file takes the first one's place.
+    Join(Place, Place),
     Rename(Place, Place),
     Remove(Place),
     Special(Place, u8),
     Socket(Place),
     Deep(Place, u8),
+    /// What lies so deep below a place goes, and comes back.
+    RemoveDeep(Place, u8),
+    RecreateDeep(Place, u8),
     /// A directory is moved aside, a link to it takes its place, and back.
     DirectoryToLink(Place),
     LinkToDirectory(Place),
@@ -57,20 +67,26 @@ fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => (place(), any::<u8>(), 0..5000_usize).prop_map(|(p, b, n)| Deed::Write(p, b, n)),
         4 => (place(), any::<u8>()).prop_map(|(p, b)| Deed::EditUnseen(p, b)),
+        3 => (place(), any::<u8>()).prop_map(|(p, b)| Deed::EditMapped(p, b)),
         1 => (place(), any::<u16>()).prop_map(|(p, n)| Deed::Truncate(p, n)),
+        1 => (place(), 1..4_u8).prop_map(|(p, n)| Deed::Sparse(p, n)),
         2 => (place(), 0..0o10000_u32).prop_map(|(p, m)| Deed::Chmod(p, m)),
         1 => (place(), 0..3_u32).prop_map(|(p, u)| Deed::Chown(p, u)),
         2 => (place(), any::<u8>()).prop_map(|(p, b)| Deed::Attribute(p, b)),
+        1 => place().prop_map(Deed::NoAttribute),
         2 => (place(), any::<u32>()).prop_map(|(p, t)| Deed::Touch(p, t)),
         4 => place().prop_map(Deed::Mkdir),
         2 => (place(), place()).prop_map(|(p, q)| Deed::Symlink(p, q)),
         3 => (place(), place()).prop_map(|(p, q)| Deed::Link(p, q)),
         3 => place().prop_map(Deed::Split),
+        2 => (place(), place()).prop_map(|(p, q)| Deed::Join(p, q)),
         3 => (place(), place()).prop_map(|(p, q)| Deed::Rename(p, q)),
         2 => place().prop_map(Deed::Remove),
         1 => (place(), 0..3_u8).prop_map(|(p, k)| Deed::Special(p, k)),
         1 => place().prop_map(Deed::Socket),
         1 => (place(), 90..110_u8).prop_map(|(p, n)| Deed::Deep(p, n)),
+        1 => (place(), 0..110_u8).prop_map(|(p, n)| Deed::RemoveDeep(p, n)),
+        1 => (place(), 0..110_u8).prop_map(|(p, n)| Deed::RecreateDeep(p, n)),
         1 => place().prop_map(Deed::DirectoryToLink),
         1 => place().prop_map(Deed::LinkToDirectory),
         1 => place().prop_map(Deed::Recreate),
@@ -90,6 +106,12 @@ fn perform_one(top: &Path, deed: &Deed) -> io::Result<()> {
     match deed {
         Deed::Write(place, byte, size) => fs::write(at(place)?, vec![*byte; *size]),
         Deed::EditUnseen(place, byte) => edit_unseen(&at(place)?, *byte),
+        Deed::EditMapped(place, byte) => edit_mapped(&at(place)?, *byte),
+        Deed::Sparse(place, size) => sparse(&at(place)?, *size),
+        Deed::NoAttribute(place) => Ok(lremovexattr(at(place)?, "user.note")?),
+        Deed::Join(place, target) => join(&at(place)?, &at(target)?),
+        Deed::RemoveDeep(place, depth) => remove(&deeper(at(place)?, *depth)),
+        Deed::RecreateDeep(place, depth) => recreate(&deeper(at(place)?, *depth)),
         Deed::Truncate(place, size) => {
             let file = OpenOptions::new().write(true).open(at(place)?)?;
             file.set_len((*size).into())
@@ -172,6 +194,57 @@ fn edit_unseen(path: &Path, byte: u8) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     file.write_at(&[byte], metadata.len() / 2)?;
     file.set_times(FileTimes::new().set_modified(metadata.modified()?))
+}
+
+/// Changes a byte in the middle through a shared mapping, and puts the time back.
+fn edit_mapped(path: &Path, byte: u8) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(());
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = metadata.len() as usize;
+    write_mapped(&file, length, length / 2, byte)?;
+    file.set_times(FileTimes::new().set_modified(metadata.modified()?))
+}
+
+#[expect(
+    unsafe_code,
+    reason = "a mapping is memory that the compiler knows nothing of"
+)]
+fn write_mapped(file: &File, length: usize, at: usize, byte: u8) -> io::Result<()> {
+    use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
+    let (rights, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+    // SAFETY: the mapping is new, `at` is below its length, nobody else has the
+    // file open, and nothing points into it once it is unmapped.
+    unsafe {
+        let start = mmap(std::ptr::null_mut(), length, rights, flags, file, 0)?;
+        start.cast::<u8>().add(at).write(byte);
+        msync(start, length, MsyncFlags::SYNC)?;
+        Ok(munmap(start, length)?)
+    }
+}
+
+fn sparse(path: &Path, size: u8) -> io::Result<()> {
+    let file = File::create(path)?;
+    file.write_at(b"end", u64::from(size) << 20).map(drop)
+}
+
+fn join(path: &Path, target: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(());
+    }
+    let name = path.with_file_name("name in the making");
+    fs::hard_link(target, &name)?;
+    fs::rename(&name, path)?;
+    // Two names of one file are left both.
+    drop(fs::remove_file(&name));
+    Ok(())
+}
+
+fn deeper(mut path: PathBuf, depth: u8) -> PathBuf {
+    path.extend((0..depth).map(|_| "down"));
+    path
 }
 
 fn split(path: &Path) -> io::Result<()> {

@@ -154,9 +154,7 @@ proptest! {
         let fill = |root: &Path| {
             // An overlay parts the names of a file of the root, which a scan of a plain
             // directory would not.
-            let unlinked: Vec<_> =
-                first.into_iter().filter(|deed| !matches!(deed, Deed::Link(..))).collect();
-            perform(root, &unlinked);
+            perform(root, &unlinked(first));
         };
         let mut stage = Stage::new(fill);
         for deeds in [second, third] {
@@ -168,6 +166,12 @@ proptest! {
             stage.look_again();
         }
     }
+}
+
+/// What leaves each file one name.
+pub(crate) fn unlinked(deeds: Vec<Deed>) -> Vec<Deed> {
+    let links = |deed: &Deed| matches!(deed, Deed::Link(..) | Deed::Join(..));
+    deeds.into_iter().filter(|deed| !links(deed)).collect()
 }
 
 /// Removes all but the first of each file's names.
@@ -297,6 +301,44 @@ fn the_root_directory_itself_follows() {
     assert_eq!(mode(), 0o1751);
     stage.told(|root| fs::set_permissions(root, fs::Permissions::from_mode(0o700)).unwrap());
     assert_eq!(mode(), 0o700);
+}
+
+/// Longer than 32 bits tell, and nearly all hole.
+#[test]
+fn an_edit_in_the_middle_of_a_huge_file_is_told_alike() {
+    const SIZE: u64 = (4 << 30) + 7;
+    let temp = tempfile::tempdir().unwrap();
+    let root = Root::create(temp.path().join("root")).unwrap();
+    let path = root.path().join("huge");
+    fs::File::create(&path).unwrap().set_len(SIZE).unwrap();
+    let options = ScanOptions::default();
+    // A file as young as the scan would be hashed, which takes its time.
+    let wait = || std::thread::sleep(std::time::Duration::from_millis(20));
+    wait();
+    let before = scan(&root, None, &options).unwrap();
+    let upper = OverlayUpper::create(&root, OverlayMarks::Trusted).unwrap();
+    // What an overlay makes of a file is a whole copy, mostly hole as well.
+    let copy = upper.upper().join("huge");
+    fs::File::create(&copy).unwrap().set_len(SIZE).unwrap();
+    write_at(&copy, SIZE / 2, b"x");
+    let after = upper
+        .collect(&root, before.tree(), &BTreeSet::new())
+        .unwrap();
+    assert_eq!(
+        after.get(&"/huge".into()).unwrap().content().unwrap().size,
+        SIZE
+    );
+    assert_eq!(diff(before.tree(), &after).to_string(), "~ /huge\n");
+    upper.merge(&root).unwrap();
+    wait();
+    let scanned = scan(&root, Some(&before), &options).unwrap();
+    assert_eq!(diff(before.tree(), scanned.tree()).to_string(), "~ /huge\n");
+}
+
+fn write_at(path: &Path, offset: u64, bytes: &[u8]) {
+    use std::os::unix::fs::FileExt;
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_at(bytes, offset).unwrap();
 }
 
 fn rewrite(path: &Path, text: &str) {

@@ -159,3 +159,35 @@ fn closed_directories_are_written_and_removed_by_their_owner() {
 }
 
 const NOBODY: u32 = 65534;
+
+#[test]
+fn zeros_become_holes_and_are_still_zeros() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = Root::open(temp.path()).unwrap();
+    let mut text = vec![0; 3 << 20];
+    text[1 << 20] = 7;
+    let size = text.len() as u64;
+    let mut unpacker = Unpacker::new(&root, Tree::empty());
+    let entry = Entry::Put {
+        path: "/sparse".into(),
+        metadata: tree("/sparse 0644 x")
+            .get(&"/sparse".into())
+            .unwrap()
+            .metadata()
+            .clone(),
+        kind: EntryKind::File { size },
+    };
+    unpacker.put(&entry, &mut &*text).unwrap();
+    let (tree, _) = unpacker.finish().unwrap();
+    let path = temp.path().join("sparse");
+    assert!(std::fs::read(&path).unwrap() == text);
+    let digest = tree
+        .get(&"/sparse".into())
+        .unwrap()
+        .content()
+        .unwrap()
+        .digest();
+    assert_eq!(digest, Some(yadokari_tree::ContentDigest::of(&text)));
+    let taken = std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(path).unwrap()) * 512;
+    assert!(taken < size, "{taken}");
+}

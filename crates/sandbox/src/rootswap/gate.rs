@@ -21,6 +21,7 @@ use rustix::fs::{
 
 use crate::error::{At as _, Fault};
 use crate::kernel::last_fault;
+use crate::seccomp::{self, op};
 
 /// The entries held ready, and the directories they are for.
 #[derive(Debug)]
@@ -343,25 +344,11 @@ fn add_descriptor(listener: &OwnedFd, id: u64, path: &Path, flags: i32) -> Optio
 
 /// Has this process's attempts to make something reported to the listener that is returned.
 ///
-/// Needs `no_new_privs`. Calls of foreign architectures are not reported.
-#[expect(unsafe_code, reason = "seccomp filters have no safe form")]
+/// Needs `no_new_privs` or `CAP_SYS_ADMIN`. Calls of foreign architectures are not reported.
+#[expect(unsafe_code, reason = "a new descriptor comes as a number")]
 pub(crate) fn install_filter() -> Result<OwnedFd, String> {
-    let mut program = filter();
-    let program = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    const SET_MODE_FILTER: libc::c_uint = 1;
     const NEW_LISTENER: libc::c_ulong = 1 << 3;
-    // SAFETY: the program and its instructions outlive the call; the kernel checks them.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            SET_MODE_FILTER,
-            NEW_LISTENER,
-            &raw const program,
-        )
-    };
+    let fd = seccomp::install(&mut filter(), NEW_LISTENER);
     if fd < 0 {
         return Err(last_fault("install the seccomp filter of", "command").to_string());
     }
@@ -371,33 +358,25 @@ pub(crate) fn install_filter() -> Result<OwnedFd, String> {
 
 /// Reports `mkdir`, `mkdirat`, `creat`, and those `open` and `openat` that may make a file.
 fn filter() -> Vec<libc::sock_filter> {
-    const LOAD: u16 = 0x20;
-    const EQUAL: u16 = 0x15;
-    const ANY_BIT: u16 = 0x45;
-    const RETURN: u16 = 0x06;
-    const ALLOW: u32 = 0x7fff_0000;
-    const REPORT: u32 = 0x7fc0_0000;
-    let op = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    let argument = |index: u32| 16 + 8 * index;
     let mut program = vec![
-        op(LOAD, 4, 0, 0),
-        op(EQUAL, ARCHITECTURE, 1, 0),
-        op(RETURN, ALLOW, 0, 0),
-        op(LOAD, 0, 0, 0),
+        op::load(op::ARCHITECTURE),
+        op::if_equal(seccomp::ARCHITECTURE, 1, 0),
+        op::answer(op::ALLOW),
+        op::load(op::NUMBER),
     ];
     for number in MAKING {
-        program.extend([op(EQUAL, number as u32, 0, 1), op(RETURN, REPORT, 0, 0)]);
+        program.extend([op::if_call(number, 0, 1), op::answer(op::REPORT)]);
     }
     for (number, flags) in OPENING {
         program.extend([
-            op(EQUAL, number as u32, 0, 4),
-            op(LOAD, argument(flags), 0, 0),
-            op(ANY_BIT, libc::O_CREAT as u32, 0, 1),
-            op(RETURN, REPORT, 0, 0),
-            op(RETURN, ALLOW, 0, 0),
+            op::if_call(number, 0, 4),
+            op::load(op::argument(flags)),
+            op::if_any_bit(libc::O_CREAT.unsigned_abs(), 0, 1),
+            op::answer(op::REPORT),
+            op::answer(op::ALLOW),
         ]);
     }
-    program.push(op(RETURN, ALLOW, 0, 0));
+    program.push(op::answer(op::ALLOW));
     program
 }
 
@@ -465,14 +444,10 @@ const ID_VALID: libc::c_ulong = 0x4008_2102;
 const ADD_DESCRIPTOR: libc::c_ulong = 0x4018_2103;
 
 #[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xc000_003e;
-#[cfg(target_arch = "x86_64")]
 const MAKING: [i64; 3] = [libc::SYS_mkdir, libc::SYS_mkdirat, libc::SYS_creat];
 #[cfg(target_arch = "x86_64")]
 const OPENING: [(i64, u32); 2] = [(libc::SYS_open, 1), (libc::SYS_openat, 2)];
 
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xc000_00b7;
 #[cfg(target_arch = "aarch64")]
 const MAKING: [i64; 1] = [libc::SYS_mkdirat];
 #[cfg(target_arch = "aarch64")]

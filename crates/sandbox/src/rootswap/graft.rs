@@ -1,5 +1,6 @@
 //! Mounts by rename: the source takes the place of the target, and both go back.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -12,12 +13,22 @@ use crate::mounts::{self, Placed};
 use crate::rootswap::journal::Record;
 use crate::rootswap::swap::Swap;
 use crate::spec::{Mount, MountSource, RunSpec};
-use crate::stubs::Stubs;
+use crate::stubs::{Stubs, Times};
 
 /// The grafts of a run, and the mount points made for them.
 #[derive(Debug, Default)]
 pub(crate) struct Grafts {
     stubs: Stubs,
+    /// Directories that something was grafted into, by inode.
+    parents: BTreeMap<(u64, u64), Parent>,
+}
+
+/// A directory whose times a graft changes, and a mount would not.
+#[derive(Debug)]
+struct Parent {
+    handle: OwnedFd,
+    before: Times,
+    after: Times,
 }
 
 impl Grafts {
@@ -43,11 +54,12 @@ impl Grafts {
         placed: &Placed<'_>,
     ) -> Result<(), RunError> {
         if swap.kept.covers(&placed.path) {
-            return copy_into_kept(swap, placed);
+            return self.put_into_kept(swap, live, placed);
         }
         let number = swap.graft_count();
         let source = self.source(swap, placed, number)?;
         let stat = fs::symlink_metadata(&source).at("find", &source)?;
+        let parent = open_parent(live, &placed.path)?;
         self.make_mount_point(swap, live, placed)?;
         let inode = (stat.dev(), stat.ino());
         swap.note(Record::Graft {
@@ -58,7 +70,60 @@ impl Grafts {
         let target = live.join(&placed.path);
         let covered = covered_path(swap, number)?;
         fs::rename(&target, &covered).map_err(|error| refused(placed, &error, &target))?;
-        fs::rename(&source, &target).map_err(|error| refused(placed, &error, &source))
+        fs::rename(&source, &target).map_err(|error| refused(placed, &error, &source))?;
+        Ok(self.remember(parent).at("look at the times of", &target)?)
+    }
+
+    /// Notes the times of the directory that was just grafted into. One that was made for that has none to keep.
+    fn remember(&mut self, parent: Option<(OwnedFd, Times)>) -> Result<(), rustix::io::Errno> {
+        let Some((handle, before)) = parent else {
+            return Ok(());
+        };
+        let stat = rustix::fs::fstat(&handle)?;
+        let after = Times::of(&stat);
+        self.parents
+            .entry((stat.st_dev, stat.st_ino))
+            .and_modify(|parent| parent.after = after)
+            .or_insert(Parent {
+                handle,
+                before,
+                after,
+            });
+        Ok(())
+    }
+
+    /// The times that the directories shall have once the grafts are out: the command's own changes keep theirs.
+    pub(crate) fn settle(&mut self) -> Vec<(OwnedFd, Times)> {
+        let parents = std::mem::take(&mut self.parents).into_values();
+        let settled = parents.filter_map(|parent| {
+            let now = Times::of(&rustix::fs::fstat(&parent.handle).ok()?);
+            let unchanged = now.same_content(parent.after);
+            Some((parent.handle, if unchanged { parent.before } else { now }))
+        });
+        settled.collect()
+    }
+
+    /// A mount cannot be covered by a rename, but a file can be copied there, as scripts below `/dev` need it.
+    ///
+    /// Some runtimes let nothing below `/dev` be executed; there the copy is a link to a file of the root.
+    fn put_into_kept(
+        &mut self,
+        swap: &mut Swap,
+        live: &Path,
+        placed: &Placed<'_>,
+    ) -> Result<(), RunError> {
+        let source = placed.mount.source.path();
+        let script = source.is_some_and(is_executable);
+        if !(script && forbids_execution(live, &placed.path)) {
+            return copy_into_kept(swap, placed, None);
+        }
+        let place = PathBuf::from(format!(".pipes/{}", swap.graft_count()));
+        let beside = Placed {
+            mount: placed.mount,
+            path: place.clone(),
+        };
+        self.put_one(swap, live, &beside)?;
+        copy_into_kept(swap, placed, Some(&Path::new("/").join(place)))
     }
 
     fn source(&self, swap: &Swap, placed: &Placed<'_>, number: usize) -> Result<PathBuf, Fault> {
@@ -103,8 +168,35 @@ impl Grafts {
     }
 }
 
-/// A mount cannot be covered by a rename; a file can at least be copied there, as scripts below `/dev` need it.
-fn copy_into_kept(swap: &mut Swap, placed: &Placed<'_>) -> Result<(), RunError> {
+/// The directory that a mount point lies in, if it is there already.
+fn open_parent(live: &Path, path: &Path) -> Result<Option<(OwnedFd, Times)>, Fault> {
+    let root = directory::open(live)?;
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let Ok(handle) = directory::open_beneath(&root, parent) else {
+        return Ok(None);
+    };
+    let stat = rustix::fs::fstat(&handle).at("look at", parent)?;
+    Ok(Some((handle, Times::of(&stat))))
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}
+
+/// Whether the filesystem that a path would lie on executes nothing.
+fn forbids_execution(live: &Path, path: &Path) -> bool {
+    let mut there = path.ancestors().map(|path| live.join(path));
+    let nearest = there.find(|path| path.exists());
+    let flags = nearest.and_then(|path| rustix::fs::statvfs(&path).ok());
+    flags.is_some_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+}
+
+/// Copies a file to a path that is not moved, or makes a link there.
+fn copy_into_kept(
+    swap: &mut Swap,
+    placed: &Placed<'_>,
+    link: Option<&Path>,
+) -> Result<(), RunError> {
     let target = swap.live.join(&placed.path);
     let MountSource::File(source) = &placed.mount.source else {
         return Err(unsupported(placed));
@@ -112,7 +204,6 @@ fn copy_into_kept(swap: &mut Swap, placed: &Placed<'_>) -> Result<(), RunError> 
     if target.exists() {
         return Err(unsupported(placed));
     }
-    let stat = fs::metadata(source).at("find", source)?;
     let parents = placed
         .path
         .ancestors()
@@ -126,6 +217,10 @@ fn copy_into_kept(swap: &mut Swap, placed: &Placed<'_>) -> Result<(), RunError> 
     swap.note(Record::Copy {
         path: placed.path.clone(),
     })?;
+    if let Some(link) = link {
+        return Ok(std::os::unix::fs::symlink(link, &target).at("link", &target)?);
+    }
+    let stat = fs::metadata(source).at("find", source)?;
     fs::copy(source, &target).at("copy to", &target)?;
     std::os::unix::fs::chown(&target, Some(stat.uid()), Some(stat.gid()))
         .at("set the owner of", &target)?;

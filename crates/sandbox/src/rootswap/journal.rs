@@ -120,7 +120,11 @@ impl Journal {
             #[cfg(test)]
             allowed: None,
         };
-        journal.write(first)?;
+        if let Err(fault) = journal.write(first) {
+            // Nothing was begun; an empty journal would stand in the way of the next swap.
+            let _ = fs::remove_file(path);
+            return Err(fault.into());
+        }
         Ok(journal)
     }
 

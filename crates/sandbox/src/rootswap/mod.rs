@@ -14,6 +14,8 @@ mod held;
 mod journal;
 mod plan;
 mod recover;
+mod session;
+mod shield;
 mod swap;
 
 use std::convert::Infallible;
@@ -22,24 +24,24 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::thread::CapabilitySet;
+
 use crate::container::{ContainerEvidence, ContainerHints};
 use crate::control::Request;
 use crate::error::{At as _, Fault, RunError};
 use crate::launch::launch;
 use crate::probe::ProbeAnswer;
 use crate::process::{self, Report};
+use crate::rootswap::attributes::Attributes;
 use crate::rootswap::gate::Gate;
-use crate::rootswap::graft::{Grafts, StubsKnown};
-use crate::rootswap::held::Held;
-use crate::rootswap::plan::Kept;
-use crate::rootswap::swap::Swap;
 use crate::runner::{Confinement, Exit, Note};
 use crate::spec::{MountSource, RunSpec};
 use crate::supervise::{self, Ended, Service};
-use crate::{directory, etc, landlock, namespaces, reap, stubs};
+use crate::{capabilities, directory, etc, landlock, reap, stubs};
 
 pub(crate) use held::{WorkingDirectory, by_this_process};
 pub use recover::{RecoverError, Recovered, recover};
+pub(crate) use session::Session;
 
 /// Runs `spec` with its root in place of this container's.
 pub(crate) fn run(
@@ -57,38 +59,45 @@ pub(crate) fn run(
     let mut notes = notes_about(spec);
     session.swap_in(spec, &resolv_conf)?;
     notes.extend(note_about(&session.swap.strangers()));
-    let hidden = hidden_paths(spec, &session.swap.kept, &request.state_dir);
-    let ended = command(spec, confinement, &hidden, &area(&request.state_dir), leash);
+    let hidden = shield::hidden_paths(spec, &session.swap, &request.state_dir);
+    let exposed = session.shut_out(&spec.user, &hidden)?;
+    let boundary = Boundary {
+        confinement,
+        hidden,
+        exposed,
+    };
+    let ended = command(spec, &boundary, &area(&request.state_dir), leash);
     session.restore()?;
     let mut exit = ended?;
-    if let Some(fault) = session.swap.misfit() {
-        return Err(RunError::Capture(fault));
-    }
+    session.check_capture()?;
     exit.notes.extend(notes);
-    exit.notes.extend(
-        session
-            .left
-            .filter(|count| *count > 0)
-            .map(|count| Note::LeftProcesses { count }),
-    );
+    exit.notes.extend(session.note_about_left_processes());
     Ok(exit)
+}
+
+/// What keeps a command from what lies outside its root.
+struct Boundary {
+    confinement: Confinement,
+    /// What a Landlock domain shuts off.
+    hidden: Vec<PathBuf>,
+    /// What of it a command without a domain can read all the same.
+    exposed: Vec<PathBuf>,
 }
 
 fn command(
     spec: &RunSpec,
-    confinement: Confinement,
-    hidden: &[PathBuf],
+    boundary: &Boundary,
     area: &Path,
     leash: impl AsFd,
 ) -> Result<Exit, RunError> {
     if supervise::is_let_go(&leash) {
         return Err(RunError::Cancelled);
     }
-    let (open, guarded) = gate::divide(Path::new("/"), hidden);
+    let (open, guarded) = gate::divide(Path::new("/"), &boundary.hidden);
     let mut gate = Gate::prepare(area, guarded)?;
     let (ours, theirs) = socket_pair()?;
     let started =
-        process::start(|report| become_command(spec, confinement, &open, &gate, &theirs, report))?;
+        process::start(|report| become_command(spec, boundary, &open, &gate, &theirs, report))?;
     drop(theirs);
     let listener = gate::take(&ours);
     let mut serve = || listener.iter().for_each(|listener| gate.serve(listener));
@@ -119,18 +128,39 @@ fn socket_pair() -> Result<(OwnedFd, OwnedFd), Fault> {
 
 fn become_command(
     spec: &RunSpec,
-    confinement: Confinement,
+    boundary: &Boundary,
     open: &[PathBuf],
     gate: &Gate,
     socket: &OwnedFd,
     report: &mut Report,
 ) -> Result<Infallible, RunError> {
     launch(spec, || {
-        if let Err(reason) = confine(spec, confinement, open, gate, socket) {
-            report.note(Note::Unconfined { reason });
+        if let Err(reason) = confine(spec, boundary.confinement, open, gate, socket) {
+            report.note(Note::Unconfined {
+                reason: shield::with_exposed(reason, &boundary.exposed),
+            });
         }
         Ok(())
     })
+}
+
+/// Sees to it that this process may enter a Landlock domain and filter its calls. The error says why it should not.
+pub(crate) fn prepare_domain(spec: &RunSpec, confinement: Confinement) -> Result<(), String> {
+    let free = capabilities::may(CapabilitySet::SYS_ADMIN);
+    match confinement {
+        Confinement::Off => return Err("confinement is switched off".to_owned()),
+        Confinement::Root if !(free || spec.user.is_root()) => {
+            return Err("a domain would break setuid programs of users other than 0".to_owned());
+        }
+        Confinement::Root | Confinement::Always => {}
+    }
+    if let Some(reason) = landlock::unavailable() {
+        return Err(reason);
+    }
+    if free {
+        return Ok(());
+    }
+    rustix::thread::set_no_new_privs(true).map_err(|errno| errno.to_string())
 }
 
 fn confine(
@@ -140,17 +170,7 @@ fn confine(
     gate: &Gate,
     socket: &OwnedFd,
 ) -> Result<(), String> {
-    match confinement {
-        Confinement::Off => return Err("confinement is switched off".to_owned()),
-        Confinement::Root if !spec.user.is_root() => {
-            return Err("a domain would break setuid programs of users other than 0".to_owned());
-        }
-        Confinement::Root | Confinement::Always => {}
-    }
-    if landlock::version() == 0 {
-        return Err("the kernel has no Landlock".to_owned());
-    }
-    rustix::thread::set_no_new_privs(true).map_err(|errno| errno.to_string())?;
+    prepare_domain(spec, confinement)?;
     match gate::install_filter().and_then(|listener| gate::give(socket, &listener)) {
         Ok(()) => landlock::confine(open.iter().chain(gate.ready())),
         Err(reason) => {
@@ -159,79 +179,6 @@ fn confine(
             Err(format!("files outside the root can be reached: {reason}"))
         }
     }
-}
-
-/// A swap that is undone when it goes out of scope, panics included.
-struct Session {
-    swap: Swap,
-    grafts: Option<Grafts>,
-    left: Option<u32>,
-    finished: bool,
-}
-
-impl Session {
-    fn begin(live: &Path, spec: &RunSpec, request: &Request) -> Result<Self, RunError> {
-        let state_dir = &request.state_dir;
-        let mountinfo = fs::read("/proc/self/mountinfo").at("read", "/proc/self/mountinfo")?;
-        let kept = Kept::of_container(namespaces::mount_points(&mountinfo), state_dir);
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        let started = reap::process(own).map_or(0, |process| process.started);
-        let mut swap = Swap::begin(live, &spec.root, &area(state_dir), kept, (own, started))?;
-        swap.held = Held::gather(live, &request.held);
-        Ok(Self {
-            swap,
-            grafts: None,
-            left: None,
-            finished: false,
-        })
-    }
-
-    fn swap_in(&mut self, spec: &RunSpec, resolv_conf: &[u8]) -> Result<(), RunError> {
-        self.swap.swap_in()?;
-        self.grafts
-            .insert(Grafts::default())
-            .put(&mut self.swap, spec, resolv_conf)
-    }
-
-    /// Kills what is left of the command, then moves everything back.
-    fn restore(&mut self) -> Result<(), RunError> {
-        self.left = Some(reap::kill_descendants());
-        let result = self.put_back();
-        self.finished = true;
-        result.map_err(RunError::Restore)
-    }
-
-    fn put_back(&mut self) -> Result<(), Fault> {
-        recover::return_mounts(&self.swap)?;
-        graft::take_out(&self.swap, StubsKnown::ToGrafts)?;
-        if let Some(grafts) = self.grafts.take() {
-            grafts.remove_stubs()?;
-        }
-        self.swap.swap_back()?;
-        self.swap.journal.finish()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if !self.finished {
-            // The error that led here is the one that is reported; the journal stays if this one fails.
-            let _ = self.restore();
-        }
-    }
-}
-
-/// The state directory holds the container's own files during the run, so it is always hidden.
-fn hidden_paths(spec: &RunSpec, kept: &Kept, state_dir: &Path) -> Vec<PathBuf> {
-    let live = Path::new("/");
-    let inside = spec
-        .hidden
-        .iter()
-        .filter_map(|path| path.strip_prefix(live).ok());
-    let in_sight = inside
-        .flat_map(|path| kept.in_sight(path))
-        .map(|path| live.join(path));
-    in_sight.chain([state_dir.to_owned()]).collect()
 }
 
 /// The swap's own directory below the state directory.
@@ -282,13 +229,14 @@ fn note_about(strangers: &[PathBuf]) -> Option<Note> {
     (!paths.is_empty()).then_some(Note::DirectoriesStay { paths })
 }
 
-fn notes_about(spec: &RunSpec) -> Vec<Note> {
+pub(crate) fn notes_about(spec: &RunSpec) -> Vec<Note> {
     let mut notes = Vec::new();
     for mount in &spec.mounts {
         let target = mount.target.display().to_string();
         match mount.source {
             MountSource::Tmpfs { size: Some(_), .. } => notes.push(Note::SizeIgnored { target }),
-            _ if mount.read_only => notes.push(Note::Writable { target }),
+            // Files are secrets and scripts, which are gone after this command whatever it does to them.
+            MountSource::Directory(_) if mount.read_only => notes.push(Note::Writable { target }),
             _ => {}
         }
     }
@@ -305,23 +253,20 @@ pub(crate) fn examine(state_dir: &Path, hints: &ContainerHints) -> Result<ProbeA
         ".yadokari-probe-{}",
         rustix::process::getpid().as_raw_nonzero()
     );
-    let (from, to) = (Path::new("/").join(&name), state_dir.join(&name));
+    let live = Path::new("/");
+    let attributes = Attributes::read(live)?;
+    let (from, to) = (live.join(&name), state_dir.join(&name));
     fs::create_dir(&from).at("make", &from)?;
     let renamed = fs::rename(&from, &to).at("rename into the state directory", &from);
     fs::remove_dir(if renamed.is_ok() { &to } else { &from }).at("remove", &to)?;
     renamed?;
-    let landlock = landlock::version();
-    let notes = if landlock == 0 {
-        vec![Note::Unconfined {
-            reason: "the kernel has no Landlock".to_owned(),
-        }]
-    } else {
-        Vec::new()
-    };
+    // Its time would tell that something was tried.
+    attributes.apply(live)?;
+    let unconfined = landlock::unavailable().map(|reason| Note::Unconfined { reason });
     Ok(ProbeAnswer {
         obstacle: None,
-        notes,
-        landlock,
+        notes: unconfined.into_iter().collect(),
+        landlock: landlock::version(),
         overlay: false,
     })
 }

@@ -114,10 +114,9 @@ fn wait_for((pid, started): (i32, u64)) -> Result<(), RecoverError> {
     Err(RecoverError::Running { pid })
 }
 
-/// Kills the processes of the interrupted command: younger than its helper, and executing something of the
-/// stage. What belongs to the container executes a file that was moved aside.
+/// Kills the processes of the interrupted command, which are younger than its helper.
 fn kill_strays(swap: &Swap, state_dir: &Path, helper_started: u64) {
-    if swap.live != Path::new("/") || swap.journal.is_back() {
+    if swap.journal.is_back() {
         return;
     }
     let processes = reap::processes();
@@ -126,14 +125,24 @@ fn kill_strays(swap: &Swap, state_dir: &Path, helper_started: u64) {
         .iter()
         .filter(|process| process.started >= helper_started)
     {
-        let executable = fs::read_link(format!("/proc/{}/exe", process.pid));
-        let strays = executable.is_ok_and(|path| !path.starts_with(state_dir));
+        let strays = is_of_command(swap, state_dir, process.pid);
         if let Some(pid) =
             Pid::from_raw(process.pid).filter(|_| strays && !own.contains(&process.pid))
         {
             // One that has ended meanwhile is what is wanted.
             let _ = kill_process(pid, Signal::KILL);
         }
+    }
+}
+
+/// Whether a process executes something of the stage, or has the stage's root for its own. What belongs to the
+/// container executes a file that was moved aside.
+fn is_of_command(swap: &Swap, state_dir: &Path, pid: i32) -> bool {
+    let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}"));
+    if swap.live == Path::new("/") {
+        link("exe").is_ok_and(|path| !path.starts_with(state_dir))
+    } else {
+        link("root").is_ok_and(|path| path == swap.live)
     }
 }
 

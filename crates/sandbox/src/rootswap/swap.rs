@@ -8,7 +8,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::directory;
@@ -59,6 +60,8 @@ impl Swap {
         helper: (i32, u64),
     ) -> Result<Self, RunError> {
         fs::create_dir_all(area.join("aside")).at("make", area)?;
+        // The container's own files keep their modes there, and some commands have other users.
+        fs::set_permissions(area, Permissions::from_mode(0o700)).at("shut", area)?;
         let first = Record::Begin {
             live: live.to_owned(),
             stage: stage.to_owned(),

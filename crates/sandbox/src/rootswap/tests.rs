@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use super::*;
+use crate::rootswap::graft::{self, Grafts, StubsKnown};
+use crate::rootswap::held::Held;
 use crate::rootswap::journal::Journal;
-use crate::rootswap::plan::Disposition;
+use crate::rootswap::plan::{Disposition, Kept};
 use crate::rootswap::recover::undo;
-use crate::rootswap::swap::journal_path;
+use crate::rootswap::swap::{Swap, journal_path};
 use crate::spec::Mount;
 
 /// A live root with a state directory in it, and a stage.

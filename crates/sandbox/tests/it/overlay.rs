@@ -15,7 +15,12 @@ fn overlay(ground: &Ground, marks: OverlayMarks) -> Overlay {
     for directory in [&upper, &work] {
         fs::create_dir(directory).unwrap();
     }
-    Overlay { upper, work, marks }
+    Overlay {
+        upper,
+        lower: Vec::new(),
+        work,
+        marks,
+    }
 }
 
 /// A command that changes, removes, replaces and makes something.
@@ -67,6 +72,38 @@ fn the_root_stays_as_it_was_and_the_upper_directory_has_the_change() {
     assert_eq!(opaque.as_deref(), Some(&b"y"[..]));
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(ground.root().to_str().unwrap()));
+}
+
+#[test]
+fn what_the_root_lacks_shows_from_below_and_stays_there() {
+    let Some(ground) = Ground::for_root() else {
+        return;
+    };
+    let mut spec =
+        ground.spec("cat /tmp/f /tmp/only && rm /tmp/only /tmp/f && ! ls /tmp/f /tmp/only 2>&-");
+    let mut overlay = overlay(&ground, OverlayMarks::Trusted);
+    for (directory, files) in [
+        ("one: a,b", &["tmp/f"][..]),
+        ("two", &["tmp/f", "tmp/only"]),
+    ] {
+        let directory = ground.path(directory);
+        for file in files {
+            let path = directory.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, format!("{file} of {}\n", overlay.lower.len())).unwrap();
+        }
+        overlay.lower.push(directory);
+    }
+    let lower = overlay.lower.clone();
+    spec.overlay = Some(overlay);
+    let output = ground.run("namespaces", &spec);
+    assert_eq!(
+        stdout(&output),
+        "tmp/f of 0\ntmp/only of 1\n",
+        "{}",
+        stderr(&output)
+    );
+    assert!(lower[0].join("tmp/f").exists() && lower[1].join("tmp/only").exists());
 }
 
 #[test]

@@ -4,13 +4,14 @@
 //! `CI=true`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use yadokari_sandbox::{Mount, MountSource, RunSpec};
+use yadokari_sandbox::{Mount, MountSource, RunSpec, User};
 use yadokari_testkit::{Docker, needs};
 
-use crate::support::{Ground, driver, make_root, script_spec, stderr, stdout};
+use crate::support::{Ground, driver, libraries, make_root, script_spec, stderr, stdout};
 
 /// An image that holds busybox, the driver with its libraries, and odd directories of its own.
 const IMAGE: &str = "yadokari-sandbox-test";
@@ -21,9 +22,12 @@ fn daemon() -> Option<Docker> {
         needs::skip(&lack);
         return None;
     }
-    let docker = Docker::start().unwrap();
+    Some(with_image(Docker::start().unwrap()))
+}
+
+fn with_image(docker: Docker) -> Docker {
     make_image(&docker).expect("the parts of the image are all on this machine");
-    Some(docker)
+    docker
 }
 
 fn make_image(docker: &Docker) -> Option<()> {
@@ -50,12 +54,8 @@ fn make_image(docker: &Docker) -> Option<()> {
         fs::write(root.join(name), text).ok()?;
     }
     fs::copy(driver(), root.join("kaniko/driver")).ok()?;
-    let libraries = Command::new("ldd").arg(driver()).output().ok()?;
-    for library in stdout(&libraries)
-        .split_ascii_whitespace()
-        .filter(|word| word.starts_with('/'))
-    {
-        let to = root.join(library.trim_start_matches('/'));
+    for library in libraries() {
+        let to = root.join(library.strip_prefix("/").ok()?);
         fs::create_dir_all(to.parent()?).ok()?;
         fs::copy(library, to).ok()?;
     }
@@ -83,7 +83,26 @@ const LIST: &str = "list() { find / -xdev \\( -path /.yadokari -o -path /proc -o
 
 /// Runs `script` with the stage made from a busybox root and `arrange`, in a default container.
 fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Output> {
-    let docker = daemon()?;
+    run_with_volumes(&[], arrange, spec, around)
+}
+
+/// Like [`run_in_container`], with volumes that each hold a file `precious`.
+fn run_with_volumes(
+    volumes: &[&str],
+    arrange: &str,
+    spec: &RunSpec,
+    around: &str,
+) -> Option<Output> {
+    run_by(&daemon()?, volumes, arrange, spec, around)
+}
+
+fn run_by(
+    docker: &Docker,
+    volumes: &[&str],
+    arrange: &str,
+    spec: &RunSpec,
+    around: &str,
+) -> Option<Output> {
     let ground = Ground::new()?;
     fs::write(ground.path("spec.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     let script = format!(
@@ -95,7 +114,8 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
     let inner = ground.path("inner");
     fs::create_dir(&inner).unwrap();
     fs::write(inner.join("precious"), "precious").unwrap();
-    let inner = format!("{}:/m/vol", inner.display());
+    fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
+    let volume_at = |place: &&str| format!("{}:{place}", inner.display());
     let mut command = docker.command();
     command.args([
         "run",
@@ -106,10 +126,11 @@ fn run_in_container(arrange: &str, spec: &RunSpec, around: &str) -> Option<Outpu
         "JOB_TOKEN=PASSWORD",
         "-v",
         &volume,
-        "-v",
-        &inner,
-        IMAGE,
     ]);
+    for place in volumes.iter().chain(&["/m/vol"]) {
+        command.args(["-v", &volume_at(place)]);
+    }
+    command.arg(IMAGE);
     Some(command.args(["/bin/sh", "/t/script"]).output().unwrap())
 }
 
@@ -241,6 +262,63 @@ fn secrets_of_the_job_are_out_of_reach() {
     );
 }
 
+/// Where systems put what a job must not give away.
+const VOLUMES: [&str; 3] = [
+    "/ci",
+    "/kaniko/.docker",
+    "/run/secrets/kubernetes.io/serviceaccount",
+];
+
+/// Puts the driver into the stage, and gives it a directory that the container has too.
+const INSTALL: &str = "cp -r /lib* .; cp /kaniko/driver bin/; mkdir run";
+
+#[test]
+fn volumes_and_processes_of_the_container_are_out_of_reach() {
+    let script = "cat /ci/precious /kaniko/.docker/precious /run/secrets/*/*/precious /m/vol/precious; \
+        for p in 1 $PPID; do /bin/driver reach $p; done; kill -9 -1; echo end";
+    let around = format!("/kaniko/driver listen & /bin/sleep 0.2; {RUN}");
+    let Some(output) = run_with_volumes(&VOLUMES, INSTALL, &spec(script), &around) else {
+        return;
+    };
+    assert_eq!(
+        stdout(&output),
+        "end\nstatus 0\nSAME\n/builds/job\n",
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn another_user_keeps_setuid_programs_and_is_kept_out_by_modes() {
+    let mut spec = spec(
+        "cat /kaniko/.docker/precious /run/secrets/*/*/precious /m/vol/precious; ls /.yadokari/swap; \
+        for p in 1 $PPID; do /bin/driver reach $p; done; kill -9 -1; \
+        grep NoNewPrivs /proc/self/status; /bin/setuid who",
+    );
+    spec.user = User {
+        uid: 1234,
+        gid: 1234,
+        groups: Vec::new(),
+    };
+    let around = format!("{RUN}; stat -c %a /kaniko /run /m /.yadokari/swap");
+    let arrange = format!("{INSTALL}; cp bin/driver bin/setuid; chmod 4755 bin/setuid");
+    let Some(output) = run_with_volumes(&VOLUMES, &arrange, &spec, &around) else {
+        return;
+    };
+    // Whether this is there is the runtime's affair, since only a domain's command gets a filter of ours.
+    let text = stdout(&output).replace("io_uring\n", "");
+    let notes = stderr(&output);
+    assert_eq!(
+        text, "NoNewPrivs:\t0\n0\nstatus 0\n755\n755\n755\n700\nSAME\n/builds/job\n",
+        "{notes}"
+    );
+    assert!(
+        notes.contains("setuid programs of users other than 0; it can read ")
+            && notes.contains(" /ci, "),
+        "{notes}"
+    );
+}
+
 #[test]
 fn an_image_with_links_and_names_of_the_container_is_swapped() {
     let arrange = "mkdir -p usr/etc kaniko/.docker real/tmp var; rmdir tmp; ln -s real/tmp tmp; ln -s /run var/run; \
@@ -342,6 +420,56 @@ fn a_killed_helper_is_recovered_and_a_killed_caller_restores_by_itself() {
         "{text} {}",
         stderr(&output)
     );
+}
+
+/// A small filesystem in memory.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let directory = tempfile::tempdir().ok()?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=320m", "tmpfs"]);
+        let mounted = mount.arg(directory.path()).status().ok()?;
+        mounted.success().then_some(Self(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+#[test]
+fn a_disk_that_gets_full_in_the_middle_of_a_swap_leaves_the_container_as_it_was() {
+    if let Err(lack) = needs::docker().and_then(|()| needs::program("busybox")) {
+        needs::skip(&lack);
+        return;
+    }
+    let disk = SmallDisk::new().unwrap();
+    let docker = with_image(Docker::with_data_in(disk.0.path()).unwrap());
+    // Directories of a filesystem in memory have a size that tells what was in them, which is not compared, nor are
+    // their times: a directory that is made anew on a full disk may get those of that moment.
+    // The container's files are copied one by one the first time; each round leaves a little more room for that.
+    let around = format!(
+        "plain='sed -r s/(.directory.[0-9]+.[0-9:]+.)[0-9]+.[0-9]+/\\\\1/'\n\
+         for left in 0 1 64 512 1500 2500; do\n\
+           dd if=/dev/zero of=/.yadokari/room bs=1k count=$left 2>/dev/null\n\
+           dd if=/dev/zero of=/.yadokari/fill bs=64k 2>/dev/null; dd if=/dev/zero of=/.yadokari/rest bs=1k count=64 2>/dev/null\n\
+           rm -f /.yadokari/room\n\
+           {RUN}; rm -f /.yadokari/fill /.yadokari/rest; list | $plain > /t/now; $plain /t/before | diff - /t/now && echo intact\n\
+           ls -A /.yadokari/swap; done; {RUN}"
+    );
+    let output = run_by(&docker, &[], "", &spec("echo ran"), &around).unwrap();
+    let (text, errors) = (stdout(&output), stderr(&output));
+    assert_eq!(text.matches("intact\n").count(), 6, "{text} {errors}");
+    assert!(text.starts_with("status 125\nintact\n"), "{text} {errors}");
+    assert!(text.contains("ran\nstatus 0\n"), "{text} {errors}");
+    assert!(errors.contains("No space left on device"), "{errors}");
 }
 
 #[test]

@@ -113,6 +113,31 @@ pub(crate) fn driver() -> PathBuf {
         .join("examples/driver")
 }
 
+/// Puts the driver and its libraries into a root, so that a command there can use it.
+pub(crate) fn install_driver(root: &Path) {
+    let mut files = vec![(driver(), PathBuf::from("bin/driver"))];
+    for library in libraries() {
+        let place = library.strip_prefix("/").unwrap().to_owned();
+        files.push((library, place));
+    }
+    for (from, to) in files {
+        let to = root.join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+}
+
+/// The libraries that the driver is linked with.
+pub(crate) fn libraries() -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(driver()).output().unwrap();
+    let words = stdout(&output);
+    let words = words.split_ascii_whitespace();
+    words
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
+}
+
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -51,6 +51,13 @@ impl<'d> Spec<'d> {
         self.flag(&format!("--entrypoint={program}"))
     }
 
+    /// Leaves the machine's network, which containers with user namespaces may not share, for none.
+    #[must_use]
+    pub fn without_network(mut self) -> Self {
+        self.flags.retain(|flag| flag != "--network=host");
+        self.flag("--network=none")
+    }
+
     /// Adds any flag of `docker create`.
     #[must_use]
     pub fn flag(mut self, flag: &str) -> Self {
@@ -211,14 +218,28 @@ impl Container<'_> {
         listing
     }
 
+    /// The id that the machine knows the running container's first process by.
+    ///
+    /// # Errors
+    ///
+    /// If the container does not run.
+    pub fn process(&self) -> Result<u32> {
+        let id = self.run_docker(&["inspect", "--format", "{{.State.Pid}}"])?;
+        let id = id
+            .trim()
+            .parse()
+            .context("no process id in docker inspect")?;
+        ensure!(id != 0, "the container does not run");
+        Ok(id)
+    }
+
     /// The mount table of the running container: mount point, type and options of each line, in order.
     ///
     /// # Errors
     ///
     /// If the container does not run.
     pub fn mounts(&self) -> Result<Vec<String>> {
-        let id = self.run_docker(&["inspect", "--format", "{{.State.Pid}}"])?;
-        let path = format!("/proc/{}/mountinfo", id.trim());
+        let path = format!("/proc/{}/mountinfo", self.process()?);
         let table =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let line = |text: &str| text.split(' ').skip(3).collect::<Vec<_>>().join(" ");

@@ -1,6 +1,7 @@
 //! kaniko's command line in a container that nobody privileged.
 
 mod cache;
+mod cache_mounts;
 mod exit;
 mod publish;
 mod root;

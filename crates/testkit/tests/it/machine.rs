@@ -1,10 +1,18 @@
 //! The executor on a machine, without a container around it.
 
+mod bake;
+mod bases;
+pub(crate) mod cache_mounts;
+mod cached;
 mod equal;
 mod examples;
+mod images;
+mod languages;
+mod mistakes;
 mod ordinary;
 mod outputs;
 mod root;
+mod traffic;
 
 use std::path::Path;
 use std::process::Command;
@@ -28,16 +36,17 @@ impl Place {
 
     /// `yadokari build` with the mirror set and the state in a directory of its own.
     fn build(&self, state: &Path) -> Command {
-        let mut command = Command::new(executor::path().unwrap());
+        let mut command = self.yadokari("build");
         command
-            .args([
-                "build",
-                "--registry-mirror",
-                &self.mirror.address(),
-                "--state-dir",
-            ])
+            .args(["--registry-mirror", &self.mirror.address(), "--state-dir"])
             .arg(state);
-        command.env_remove("CI").env_remove("GITLAB_CI");
+        command
+    }
+
+    /// A command of the executable, in surroundings that are no CI job.
+    fn yadokari(&self, name: &str) -> Command {
+        let mut command = Command::new(executor::path().unwrap());
+        command.arg(name).env_remove("CI").env_remove("GITLAB_CI");
         command
     }
 }

@@ -4,7 +4,9 @@
     reason = "a helper of a test fails as the test itself does"
 )]
 
+mod environments;
 mod kaniko;
 mod machine;
 mod parts;
+mod pipelines;
 mod support;

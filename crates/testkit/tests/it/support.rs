@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: projects to build, and the CI job that builds them.
 
 pub(crate) mod job;
+pub(crate) mod packages;
 pub(crate) mod project;
 pub(crate) mod steps;

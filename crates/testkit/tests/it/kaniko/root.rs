@@ -130,7 +130,7 @@ fn a_build_stopped_in_the_middle_of_a_run_puts_everything_back() {
         1
     );
     let ended = build.wait().unwrap();
-    assert_ne!(ended.status, 0, "{}", ended.output);
+    assert_eq!(ended.status, 143, "{}", ended.output);
     house.assert_unchanged("SIGTERM");
     let processes = house.container.exec(&["ps", "-o", "comm"]).unwrap().output;
     assert_eq!(
@@ -170,7 +170,7 @@ fn an_executor_that_is_the_first_process_stops_as_well() {
         .unwrap();
     container.kill("TERM").unwrap();
     let ended = build.wait().unwrap();
-    assert_ne!(ended.status, 0, "{}", ended.output);
+    assert_eq!(ended.status, 143, "{}", ended.output);
     let after = container
         .listing()
         .unwrap()

@@ -69,6 +69,34 @@ fn a_docker_archive_is_loaded_and_run_by_docker() {
 }
 
 #[test]
+fn an_image_is_loaded_into_docker_without_an_archive_between() {
+    skip_unless!(needs::root(), needs::docker(), needs::registry());
+    let (place, docker) = (Place::new(), Docker::start().unwrap());
+    let (project, state) = (Project::new(DOCKERFILE), tempfile::tempdir().unwrap());
+    project.write("greeting", "good day\n");
+    let mut build = place.build(state.path());
+    for (name, value) in docker.command().get_envs() {
+        if let (true, Some(value)) = (name == "DOCKER_HOST", value) {
+            build.env(name, value);
+        }
+    }
+    build.args(["--load", "--quiet", "--tag", "example/app:v2"]);
+    let built = process::finish(build.arg(project.path()))
+        .unwrap()
+        .success();
+    let mut inspect = docker.command();
+    inspect.args(["image", "inspect", "--format={{.Id}}", "example/app:v2"]);
+    let id = process::run(&mut inspect).unwrap();
+    assert!(
+        built.output.contains(id.trim()),
+        "{} is not {id}",
+        built.output
+    );
+    let (_, said) = docker.container("example/app:v2").run().unwrap();
+    assert_eq!(said.success().output, "good day\n");
+}
+
+#[test]
 fn a_local_directory_holds_the_final_tree() {
     skip_unless!(needs::root(), needs::docker(), needs::registry());
     let (_project, out) = build("type=local,dest=OUT/tree", &[]);

@@ -1,0 +1,122 @@
+//! What to do next about failures whose own error does not say: the mistakes that everybody makes once.
+
+use std::error::Error;
+use std::io;
+
+use yadokari_build::{BuildError, BuildErrorKind, CopyFailure};
+use yadokari_context::DockerfileError;
+
+/// A cause that the error's own chain does not have.
+pub(crate) fn cause(error: &BuildError) -> Option<String> {
+    match error.kind() {
+        BuildErrorKind::Ignored {
+            file,
+            line,
+            pattern,
+            ..
+        } => Some(format!("excluded by {file}:{line} (`{pattern}`)")),
+        _ => None,
+    }
+}
+
+/// What to do about a failed build.
+pub(crate) fn hint(error: &BuildError) -> Option<String> {
+    if let Some(hint) = error.hint() {
+        return Some(hint);
+    }
+    match error.kind() {
+        BuildErrorKind::Failed { code, .. } => Some(of_status(*code).to_owned()),
+        BuildErrorKind::Copy(CopyFailure::Missing { .. } | CopyFailure::MissingPrefix { .. }) => {
+            Some(
+                "paths are relative to the build context, or to the root of what `--from` names; \
+                 check the spelling and case"
+                    .to_owned(),
+            )
+        }
+        BuildErrorKind::Dockerfile(DockerfileError::Missing { .. }) => {
+            Some("name the Dockerfile with --file, and give its context as the argument".to_owned())
+        }
+        BuildErrorKind::Cancelled => None,
+        _ => of_system(error),
+    }
+}
+
+/// What a command's exit status says, by the conventions of shells.
+fn of_status(code: i32) -> &'static str {
+    match code {
+        126 => {
+            "the file is there and cannot be executed: check its mode, its `#!` line and its architecture"
+        }
+        127 => {
+            "a command is not in the image: install it in an earlier RUN, or check its name and PATH"
+        }
+        137 => {
+            "the command was killed, often because memory ran out: give the job more, or let the command do less at once"
+        }
+        _ => "what the command printed stands above; its exit status is this program's",
+    }
+}
+
+/// What the operating system's words call for.
+fn of_system(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(hint) = error.downcast_ref::<io::Error>().and_then(of_io) {
+            return Some(hint.to_owned());
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn of_io(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some space, or choose another place with --state-dir")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("choose a place that can be written to with --state-dir")
+        }
+        io::ErrorKind::ConnectionRefused => {
+            Some("nothing listens there: check the host, the port, and that the registry runs")
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => {
+            Some("check the network, the firewall, and the proxy (HTTPS_PROXY, NO_PROXY)")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("check who owns the file or directory and who runs the build")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error below others.
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_full_disk_is_recognized_wherever_it_stands() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        for error in [&Outer(full()) as &(dyn Error + 'static), &full()] {
+            assert!(of_system(error).unwrap().contains("free some space"));
+        }
+        assert_eq!(of_system(&Outer(io::Error::other("x"))), None);
+    }
+
+    #[test]
+    fn statuses_of_shells_are_explained() {
+        for (code, words) in [
+            (126, "cannot be executed"),
+            (127, "not in the image"),
+            (137, "memory"),
+            (3, "above"),
+        ] {
+            assert!(of_status(code).contains(words), "{code}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `completions`: what a shell needs to know to complete our command line.
+
+use clap_complete::Shell;
+
+use super::Stdout;
+use crate::flags::parse;
+use crate::report::Failure;
+
+/// Prints a script for a shell.
+///
+/// # Errors
+///
+/// Standard output cannot be written to.
+pub fn run(shell: Shell, stdout: &mut Stdout<'_>) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut parse::command(), "yadokari", &mut script);
+    super::ignore_broken_pipe(stdout.write_all(&script))?;
+    Ok(0)
+}

@@ -1,0 +1,146 @@
+//! Pictures of builds on terminals of several sizes.
+
+use std::time::Duration;
+
+use yadokari_build::{Expectation, Outcome, PlannedStep, StepId};
+use yadokari_sandbox::Stream;
+
+use super::*;
+
+const LOOK: Look = Look {
+    color: false,
+    unicode: true,
+    tick: 0,
+};
+
+/// A stage that is done, one that runs, and as many that wait as are asked for.
+fn board(waiting: usize) -> Board {
+    let mut board = Board::new();
+    let id = |stage, step| StepId { stage, step };
+    let mut steps = Vec::new();
+    let mut plan = |id, stage: &str, title: &str| {
+        steps.push(PlannedStep {
+            id,
+            stage: stage.to_owned(),
+            title: title.to_owned(),
+            span: None,
+            expectation: Expectation::Run,
+        });
+    };
+    plan(id(0, 0), "base", "RUN apt-get update");
+    plan(id(1, 0), "build", "COPY . .");
+    plan(id(1, 1), "build", "RUN make --jobs=2 all && make install");
+    for stage in 0..waiting {
+        plan(id(2 + stage, 0), &format!("wait-{stage}"), "RUN true");
+    }
+    board.planned(&steps);
+    for (step, outcome) in [
+        (id(0, 0), Outcome::Ran { changes: 1 }),
+        (id(1, 0), Outcome::Cached),
+    ] {
+        board.started(step);
+        board.finished(step, outcome, Duration::from_secs(2));
+    }
+    board.started(id(1, 1));
+    board.output(id(1, 1), Stream::Stdout, b"cc -c one.c\ncc -c two.c\n");
+    board
+}
+
+fn shown(board: &Board, rows: usize, columns: usize) -> Vec<String> {
+    picture(
+        board,
+        Size { rows, columns },
+        LOOK,
+        board.begun + Duration::from_secs(3),
+    )
+}
+
+#[test]
+fn stages_stand_side_by_side_with_the_last_lines_of_their_output() {
+    let mut board = board(1);
+    let begun = board.begun;
+    board
+        .transfers
+        .start(1, "pushing r.example/app 0123", 4_000_000, begun);
+    board.transfers.progress(1, 1_000_000, begun);
+    let lines = shown(&board, 24, 80);
+    let starts: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(
+        starts[0],
+        format!("{:<75}3.0s", "Building  2 of 4 steps done, 1 cached")
+    );
+    assert_eq!(starts[1], format!("{:<75}2.0s", "✔ base    1 step"));
+    assert!(
+        starts[2].starts_with("⠋ build   1/2  RUN make --jobs=2 all && make install"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        starts[3..6],
+        ["  │ cc -c one.c", "  │ cc -c two.c", "· wait-0  waits"]
+    );
+    assert!(starts[6].starts_with("↑ r.example/app 0123 "), "{lines:?}");
+    assert!(
+        starts[6].ends_with("━━━━┄┄┄┄┄┄┄┄┄┄┄┄    1.0 MB of 4.0 MB    333.3 kB/s"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal_and_no_picture_higher() {
+    let mut board = board(30);
+    for id in 0..20 {
+        board.transfers.start(
+            id,
+            "pulling registry.example.com/library/debian:bookworm 0123",
+            9_000_000,
+            board.begun,
+        );
+    }
+    for (rows, columns) in [(24, 80), (10, 40), (5, 20), (3, 160), (1, 1), (0, 0)] {
+        let lines = shown(&board, rows, columns);
+        assert!(
+            lines.len() <= rows.saturating_sub(2).max(1),
+            "{rows}x{columns}: {lines:#?}"
+        );
+        for line in lines {
+            assert!(
+                measure_text_width(&line) < columns.max(1) || line.trim().is_empty(),
+                "{columns}: {line:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_folded_and_what_runs_stays() {
+    let lines = shown(&board(30), 12, 60);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("· 30 stages wait")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.starts_with("⠋ build")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("cc -c two.c")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn without_unicode_everything_is_ascii() {
+    let look = Look {
+        unicode: false,
+        ..LOOK
+    };
+    let board = board(2);
+    let size = Size {
+        rows: 24,
+        columns: 80,
+    };
+    let lines = picture(&board, size, look, board.begun);
+    assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
+}

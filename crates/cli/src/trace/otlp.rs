@@ -1,0 +1,163 @@
+//! Spans for an OpenTelemetry collector, over OTLP with protobuf and HTTP.
+//!
+//! The variables are those of the OpenTelemetry specification: `OTEL_EXPORTER_OTLP_ENDPOINT` (and its form for traces)
+//! turns the export on, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME` and
+//! `OTEL_RESOURCE_ATTRIBUTES` mean what they mean everywhere, and `TRACEPARENT` makes the build part of a longer trace.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use opentelemetry::propagation::TextMapPropagator as _;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::runtime::Handle;
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::Layer;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::convert::Job;
+use crate::environment::Environment;
+use crate::report::Failure;
+use crate::services::registry;
+
+/// Sends spans while the build goes on.
+#[derive(Debug)]
+pub(super) struct Exporter {
+    provider: SdkTracerProvider,
+}
+
+impl Exporter {
+    /// Starts the export if a collector is named.
+    pub(super) fn open(
+        job: &Job,
+        environment: &Environment,
+        runtime: &Handle,
+    ) -> Result<Option<Self>, Failure> {
+        if !is_wanted(environment) {
+            return Ok(None);
+        }
+        check_protocol(environment)?;
+        let options =
+            registry::options(&job.registry, environment).map_err(|error| Failure::from(&error))?;
+        let http = yadokari_registry::download_client(&options, true)
+            .map_err(|error| Failure::new(&error))?;
+        let client = Client {
+            http,
+            runtime: runtime.clone(),
+        };
+        let exporter = SpanExporter::builder().with_http().with_http_client(client);
+        let exporter = exporter.build().map_err(|error| {
+            Failure::told(format!("cannot export traces: {error}"))
+                .with_hint("OTEL_EXPORTER_OTLP_ENDPOINT takes the address of a collector, as http://localhost:4318")
+        })?;
+        let resource = Resource::builder().with_service_name(service(environment));
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_resource(resource.build())
+            .build();
+        Ok(Some(Self { provider }))
+    }
+
+    /// What sends spans.
+    pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'span> LookupSpan<'span>,
+    {
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer("yadokari"))
+            .with_location(false)
+            .with_threads(false)
+    }
+
+    /// Makes a span a child of the one that the environment names.
+    pub(super) fn adopt(&self, span: &Span, environment: &Environment) {
+        let names = [("TRACEPARENT", "traceparent"), ("TRACESTATE", "tracestate")];
+        let carrier: HashMap<String, String> = names
+            .into_iter()
+            .filter_map(|(variable, field)| {
+                Some((field.to_owned(), environment.text(variable)?.to_owned()))
+            })
+            .collect();
+        let parent = TraceContextPropagator::new().extract(&carrier);
+        if let Err(error) = span.set_parent(parent) {
+            tracing::debug!(%error, "the trace has no parent");
+        }
+    }
+
+    /// Sends what is left; says what went wrong.
+    pub(super) fn finish(self) -> Option<String> {
+        let error = self.provider.shutdown().err()?;
+        Some(format!(
+            "the collector did not take the whole trace: {error}"
+        ))
+    }
+}
+
+fn is_wanted(environment: &Environment) -> bool {
+    let is = |name, text: &str| environment.text(name).is_some_and(|value| value == text);
+    let named = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ];
+    let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
+    !off && named.iter().any(|name| {
+        environment
+            .text(name)
+            .is_some_and(|value| !value.is_empty())
+    })
+}
+
+fn check_protocol(environment: &Environment) -> Result<(), Failure> {
+    let named = [
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+    ];
+    let protocol = named.iter().find_map(|name| environment.text(name));
+    match protocol {
+        None | Some("" | "http/protobuf") => Ok(()),
+        Some(other) => Err(Failure::told(format!(
+            "OTEL_EXPORTER_OTLP_PROTOCOL={other}: traces are exported with http/protobuf only"
+        ))
+        .with_hint(
+            "collectors take it on port 4318; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+        )),
+    }
+}
+
+fn service(environment: &Environment) -> String {
+    environment
+        .text("OTEL_SERVICE_NAME")
+        .unwrap_or("yadokari")
+        .to_owned()
+}
+
+/// The program's own HTTP client for a thread that has no runtime.
+struct Client {
+    http: reqwest::Client,
+    runtime: Handle,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let http = self.http.clone();
+        let answer = self.runtime.spawn(async move {
+            let answer = http.execute(request.try_into()?).await?;
+            let status = answer.status();
+            Ok::<_, reqwest::Error>((status, answer.bytes().await?))
+        });
+        let (status, body) = answer.await??;
+        Ok(Response::builder().status(status).body(body)?)
+    }
+}

@@ -1,0 +1,173 @@
+//! What was put into a root for one run, and is taken out again whatever happens.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use crate::control::Request;
+use crate::error::{At as _, Fault, RunError};
+use crate::rootswap::graft::{self, Grafts, StubsKnown};
+use crate::rootswap::held::Held;
+use crate::rootswap::plan::Kept;
+use crate::rootswap::shield::Shut;
+use crate::rootswap::swap::Swap;
+use crate::rootswap::{area, recover};
+use crate::runner::Note;
+use crate::spec::{RunSpec, User};
+use crate::{namespaces, reap, supervise};
+
+/// A swap, or mounts by rename alone, undone when it goes out of scope, panics included.
+pub(crate) struct Session {
+    pub(super) swap: Swap,
+    grafts: Option<Grafts>,
+    /// Directories of the container that are shut meanwhile.
+    shut: Shut,
+    left: Option<u32>,
+    finished: bool,
+    /// Held while a root's mounts are in place, where several helpers may want to use one source.
+    _turn: Option<OwnedFd>,
+}
+
+impl Session {
+    /// Begins to swap the root of `spec` into `live`; nothing has moved yet.
+    pub(super) fn begin(live: &Path, spec: &RunSpec, request: &Request) -> Result<Self, RunError> {
+        let state_dir = &request.state_dir;
+        let mountinfo = fs::read("/proc/self/mountinfo").at("read", "/proc/self/mountinfo")?;
+        let kept = Kept::of_container(namespaces::mount_points(&mountinfo), state_dir);
+        let mut swap = Swap::begin(live, &spec.root, &area(state_dir), kept, this_helper())?;
+        swap.held = Held::gather(live, &request.held);
+        Ok(Self::of(swap, None))
+    }
+
+    /// Puts the mounts of `spec` into its root where that lies, in turn with other runs of this state directory.
+    pub(crate) fn in_place(
+        spec: &RunSpec,
+        state_dir: &Path,
+        resolv_conf: &[u8],
+        leash: impl AsFd,
+    ) -> Result<Self, RunError> {
+        let area = area(state_dir);
+        fs::create_dir_all(&area).at("make", &area)?;
+        let turn = wait_for_turn(&area, leash)?;
+        // Whoever left a journal is dead, or its turn would not be over.
+        recover::recover(state_dir).map_err(RunError::from)?;
+        let swap = Swap::begin(
+            &spec.root,
+            &spec.root,
+            &area,
+            Kept::default(),
+            this_helper(),
+        )?;
+        let mut session = Self::of(swap, Some(turn));
+        session.graft(spec, resolv_conf)?;
+        Ok(session)
+    }
+
+    fn of(swap: Swap, turn: Option<OwnedFd>) -> Self {
+        Self {
+            swap,
+            grafts: None,
+            shut: Shut::default(),
+            left: None,
+            finished: false,
+            _turn: turn,
+        }
+    }
+
+    pub(super) fn swap_in(&mut self, spec: &RunSpec, resolv_conf: &[u8]) -> Result<(), RunError> {
+        self.swap.swap_in()?;
+        self.graft(spec, resolv_conf)
+    }
+
+    /// Keeps users other than 0 out of what is hidden by the modes of directories; gives what they can read yet.
+    ///
+    /// User 0 heeds no modes.
+    pub(super) fn shut_out(
+        &mut self,
+        user: &User,
+        hidden: &[PathBuf],
+    ) -> Result<Vec<PathBuf>, RunError> {
+        if user.is_root() {
+            return Ok(Vec::new());
+        }
+        Ok(self.shut.out(&self.swap, user, hidden)?)
+    }
+
+    fn graft(&mut self, spec: &RunSpec, resolv_conf: &[u8]) -> Result<(), RunError> {
+        self.grafts
+            .insert(Grafts::default())
+            .put(&mut self.swap, spec, resolv_conf)
+    }
+
+    /// Kills what is left of the command, then moves everything back.
+    pub(crate) fn restore(&mut self) -> Result<(), RunError> {
+        self.left = Some(reap::kill_descendants());
+        let result = self.put_back();
+        self.finished = true;
+        result.map_err(RunError::Restore)
+    }
+
+    fn put_back(&mut self) -> Result<(), Fault> {
+        self.shut.open()?;
+        recover::return_mounts(&self.swap)?;
+        let mut grafts = self.grafts.take().unwrap_or_default();
+        let settled = grafts.settle();
+        graft::take_out(&self.swap, StubsKnown::ToGrafts)?;
+        grafts.remove_stubs()?;
+        for (directory, times) in settled {
+            rustix::fs::futimens(&directory, &times.timestamps()).at("set the times in", "/")?;
+        }
+        self.swap.swap_back()?;
+        self.swap.journal.finish()
+    }
+
+    /// What is said of processes that outlived the command.
+    pub(crate) fn note_about_left_processes(&self) -> Option<Note> {
+        let count = self.left.filter(|count| *count > 0)?;
+        Some(Note::LeftProcesses { count })
+    }
+
+    /// The first thing that the command left and that its root could not be given.
+    pub(super) fn check_capture(&self) -> Result<(), RunError> {
+        self.swap
+            .misfit()
+            .map_or(Ok(()), |fault| Err(RunError::Capture(fault)))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.finished {
+            // The error that led here is the one that is reported; the journal stays if this one fails.
+            let _ = self.restore();
+        }
+    }
+}
+
+/// This process, as the journal names it.
+fn this_helper() -> (i32, u64) {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let started = reap::process(own).map_or(0, |process| process.started);
+    (own, started)
+}
+
+/// Waits until no other helper has mounts in place. The turn ends with the descriptor, also by death.
+fn wait_for_turn(area: &Path, leash: impl AsFd) -> Result<OwnedFd, RunError> {
+    let path = area.join("turn");
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).at("open", &path)?;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).at("lock", &path).map_err(RunError::from),
+        }
+        if supervise::is_let_go(&leash) {
+            return Err(RunError::Cancelled);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

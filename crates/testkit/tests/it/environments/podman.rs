@@ -1,0 +1,121 @@
+//! Containers of podman.
+
+use std::path::Path;
+use std::process::Command;
+
+use yadokari_testkit::docker::Flavour;
+use yadokari_testkit::{Docker, executor, needs, process, skip_unless};
+
+use super::{Outcome, SCRIPT, everybody, project};
+use crate::support::job::{DEBUG, skip_without_ground};
+
+/// Podman with storage of its own, which it leaves mounted.
+struct Podman {
+    directory: tempfile::TempDir,
+}
+
+impl Podman {
+    fn command(&self) -> Command {
+        let mut command = Command::new("podman");
+        for (flag, name) in [("--root", "root"), ("--runroot", "run")] {
+            command.arg(flag).arg(self.directory.path().join(name));
+        }
+        command.args(["--cgroup-manager", "cgroupfs", "--runtime", "runc"]);
+        command.env_remove("DOCKER_CONFIG");
+        command
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mut points: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.split(' ').nth(4))
+            .collect();
+        points.retain(|point| Path::new(point).starts_with(self.directory.path()));
+        for point in points.iter().rev() {
+            let _ = process::finish(Command::new("umount").args(["--lazy", point]));
+        }
+    }
+}
+
+/// Limits that a test without `CAP_SYS_RESOURCE` may set.
+const LIMITS: [&str; 2] = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096"];
+
+/// As `--userns=auto` chooses them, without an entry in `/etc/subuid`.
+const MAPPED: [&str; 2] = ["--uidmap=0:200000:65536", "--gidmap=0:200000:65536"];
+
+#[test]
+fn podmans_containers_are_no_different() {
+    skip_without_ground!();
+    skip_unless!(needs::program("podman"));
+    let podman = Podman {
+        directory: tempfile::tempdir().unwrap(),
+    };
+    move_image(&podman);
+    let project = project();
+    let files = ["plain", "owned", "hostile", "hostile-user"];
+    for (flags, isolation) in [
+        (vec![], "rootswap"),
+        (MAPPED.to_vec(), "rootswap"),
+        (vec!["--cap-add=SYS_ADMIN"], "namespaces"),
+        (
+            [&MAPPED[..], &["--cap-add=SYS_ADMIN"]].concat(),
+            "namespaces",
+        ),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        everybody(out.path(), 0o777);
+        let mut run = podman.command();
+        run.args(["run", "--rm", "--network=none"])
+            .args(LIMITS)
+            .args(&flags);
+        for (from, to) in [
+            (project.path(), "/ctx"),
+            (&project.join("docker"), "/kaniko/.docker"),
+            (out.path(), "/out"),
+        ] {
+            run.arg(format!("--volume={}:{to}", from.display()));
+        }
+        run.args([
+            "--env=JOB_TOKEN=PASSWORD",
+            &format!("--env=FILES={}", files.join(" ")),
+        ])
+        .args(["--entrypoint=sh", DEBUG, "-c", SCRIPT]);
+        let outcome = Outcome {
+            name: &flags.join(" "),
+            directory: out.path(),
+            said: process::finish(&mut run).unwrap().output,
+        };
+        outcome.assert_chosen(Some(isolation));
+        outcome.assert_all_built(&files);
+        outcome.assert_nothing_given_away("hostile");
+        outcome.assert_nothing_given_away("hostile-user");
+    }
+}
+
+fn move_image(podman: &Podman) {
+    let (docker, archive) = (
+        Docker::start().unwrap(),
+        tempfile::NamedTempFile::new().unwrap(),
+    );
+    docker
+        .executor_image(&executor::path().unwrap(), Flavour::Debug)
+        .unwrap();
+    process::run(
+        docker
+            .command()
+            .args(["save", "--output"])
+            .arg(archive.path())
+            .arg(DEBUG),
+    )
+    .unwrap();
+    process::run(
+        podman
+            .command()
+            .args(["load", "--input"])
+            .arg(archive.path()),
+    )
+    .unwrap();
+}

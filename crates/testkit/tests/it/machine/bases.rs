@@ -1,0 +1,136 @@
+//! Base images that are unpacked once: by stages, and by builds after each other.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use yadokari_testkit::process::Finished;
+use yadokari_testkit::{EmbeddedRegistry, base, executor, needs, process, skip_unless};
+
+/// Two stages on one base, a third on one of them, and an image that has no layer of the base.
+const DOCKERFILE: &str = "FROM busybox AS one
+ARG WORD
+RUN echo one $WORD > /one && rm /bin/cat && mkdir -p /usr/new
+FROM busybox AS two
+ARG WORD
+RUN --mount=type=bind,from=one,source=/,target=/below cat /below/one > /two && ! ls /below/bin/cat && ls /bin/cat >> /two
+FROM one AS three
+RUN ! ls /bin/cat && busybox cat /one > /three && echo more >> /one
+FROM scratch
+COPY --from=one /one /
+COPY --from=two /two /
+COPY --from=three /one /three /again/
+";
+
+/// A registry with busybox, a state directory, and a context.
+struct Place {
+    registry: EmbeddedRegistry,
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let registry = EmbeddedRegistry::start().unwrap();
+        let busybox = base::busybox().unwrap();
+        registry.add(&busybox, "library/busybox", "latest").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("context")).unwrap();
+        fs::write(directory.path().join("context/Dockerfile"), DOCKERFILE).unwrap();
+        Self {
+            registry,
+            directory,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Builds with an argument, and gives what was said and the files that came out.
+    fn build(&self, word: &str, flags: &[&str]) -> (Finished, PathBuf) {
+        let out = self.path(&format!("out-{word}"));
+        let mut command = Command::new(executor::path().unwrap());
+        command
+            .args(["build", "--no-push", "--isolation=namespaces"])
+            .arg(format!("--build-arg=WORD={word}"))
+            .arg(format!("--registry-mirror={}", self.registry.address()))
+            .arg(format!("--output=type=local,dest={}", out.display()))
+            .arg(format!("--state-dir={}", self.path("state").display()))
+            .args(flags)
+            .arg(self.path("context"));
+        command.env_remove("CI").env_remove("GITLAB_CI");
+        (process::finish(&mut command).unwrap().success(), out)
+    }
+
+    /// The unpacked bases.
+    fn bases(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("state/bases")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+}
+
+fn check(out: &Path, word: &str) {
+    let text = |path: &str| fs::read_to_string(out.join(path)).unwrap();
+    assert_eq!(text("one"), format!("one {word}\n"));
+    assert_eq!(text("two"), format!("one {word}\n/bin/cat\n"));
+    assert_eq!(text("again/one"), format!("one {word}\nmore\n"));
+    assert_eq!(text("again/three"), format!("one {word}\n"));
+}
+
+#[test]
+fn a_second_build_neither_downloads_nor_unpacks_its_base() {
+    skip_unless!(needs::root());
+    let place = Place::new();
+    let (_, out) = place.build("first", &["--snapshot=overlay"]);
+    check(&out, "first");
+    assert_eq!(place.bases().len(), 1, "{:?}", place.bases());
+    fs::remove_dir_all(place.path("state/blobs")).unwrap();
+
+    let (_, out) = place.build("second", &["--snapshot=overlay"]);
+    check(&out, "second");
+    let requests = place.registry.requests();
+    let layers = base::busybox().unwrap().image().unwrap().layers();
+    for layer in layers {
+        let times = requests
+            .iter()
+            .filter(|request| request.contains(&layer))
+            .count();
+        assert_eq!(times, 1, "{requests:?}");
+    }
+}
+
+#[test]
+fn a_base_that_was_changed_is_unpacked_again() {
+    skip_unless!(needs::root());
+    let place = Place::new();
+    place.build("first", &["--snapshot=overlay"]);
+    let base = place.bases().pop().unwrap();
+    fs::write(base.join("root/bin/busybox"), "no program").unwrap();
+    let (said, out) = place.build("second", &["--snapshot=overlay"]);
+    check(&out, "second");
+    assert!(said.output.contains("unpacked again"), "{}", said.output);
+    let (said, _) = place.build("third", &["--snapshot=overlay"]);
+    assert!(!said.output.contains("unpacked again"), "{}", said.output);
+}
+
+#[test]
+fn a_scan_builds_the_same_without_a_shared_base() {
+    skip_unless!(needs::root());
+    let place = Place::new();
+    let (_, out) = place.build("scanned", &["--snapshot=scan"]);
+    check(&out, "scanned");
+    assert!(!place.path("state/bases").exists());
+}
+
+#[test]
+fn builds_at_the_same_time_share_one_base() {
+    skip_unless!(needs::root());
+    let place = Place::new();
+    std::thread::scope(|scope| {
+        for word in ["a", "b", "c"] {
+            let place = &place;
+            scope.spawn(move || check(&place.build(word, &["--snapshot=overlay"]).1, word));
+        }
+    });
+    assert_eq!(place.bases().len(), 1, "{:?}", place.bases());
+}

@@ -1,0 +1,207 @@
+//! What finding a change costs: commands that touch one file, on roots of many.
+//!
+//! Our executor builds on this machine, once for each way to find changes, and its trace says how long each
+//! search took. Beside them stands one walk over as many files by `find`. An overlay takes a private mount and a
+//! filesystem that can hold an upper directory, so this needs root.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use yadokari_testkit::{Registry, base, executor, needs, registry};
+
+use super::executor::high_water;
+
+/// Measures roots of all sizes, prints the table, and writes it to `file` if one is named.
+pub(super) fn run(file: Option<&Path>) -> Result<()> {
+    needs::root().map_err(|lack| anyhow::anyhow!("{lack}"))?;
+    let ground = Ground::new()?;
+    let mut rows = Vec::new();
+    println!(
+        "{:>8} {:<8} {:>12} {:>12} {:>8} {:>9}",
+        "files", "method", "median", "slowest", "of find", "peak"
+    );
+    for files in SIZES {
+        let context = ground.context(files)?;
+        let find = Row::of(files, "find", find(&context.join("files"))?, None);
+        println!("{}", find.line(&find));
+        for method in ["overlay", "scan"] {
+            let (times, peak) = ground.build(&context, method)?;
+            let row = Row::of(files, method, times, peak);
+            println!("{}", row.line(&find));
+            rows.push(row.json());
+        }
+        rows.push(find.json());
+    }
+    match file {
+        Some(file) => fs::write(file, format!("{:#}\n", Value::from(rows)))
+            .with_context(|| format!("cannot write {}", file.display())),
+        None => Ok(()),
+    }
+}
+
+/// How many files the roots have.
+const SIZES: [usize; 2] = [60_000, 700_000];
+/// How many commands touch a file.
+const COMMANDS: usize = 20;
+
+/// A registry with a base image, and room for roots.
+struct Ground {
+    registry: Registry,
+    program: PathBuf,
+    scratch: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new() -> Result<Self> {
+        let registry = Registry::start(registry::Options::default())?;
+        registry
+            .endpoint()
+            .push(&base::busybox()?, "library/busybox", "latest")?;
+        Ok(Self {
+            registry,
+            program: executor::path()?,
+            scratch: tempfile::tempdir()?,
+        })
+    }
+
+    /// Writes a Dockerfile and the files that it copies, a hundred in each directory.
+    fn context(&self, files: usize) -> Result<PathBuf> {
+        let context = self.scratch.path().join(files.to_string());
+        for number in 0..files {
+            let (group, directory) = (number / 10_000, number / 100 % 100);
+            let directory = context.join(format!("files/{group}/{directory}"));
+            if number.is_multiple_of(100) {
+                fs::create_dir_all(&directory)?;
+            }
+            fs::write(
+                directory.join(format!("file-{number}")),
+                format!("{number}\n"),
+            )?;
+        }
+        let runs = (0..COMMANDS).map(|number| format!("RUN echo {number} > /etc/step{number}\n"));
+        // The first command finds a root that nobody has looked at.
+        let dockerfile = format!(
+            "FROM busybox\nCOPY files /srv/files\nRUN mkdir -p /etc\n{}",
+            runs.collect::<String>()
+        );
+        fs::write(context.join("Dockerfile"), dockerfile)?;
+        Ok(context)
+    }
+
+    /// How long each search took, and the peak of the executor's memory in bytes.
+    fn build(&self, context: &Path, method: &str) -> Result<(Vec<Duration>, Option<u64>)> {
+        let trace = self.scratch.path().join("trace.json");
+        let state = tempfile::tempdir_in(self.scratch.path())?;
+        let mut child = Command::new(&self.program)
+            .arg("build")
+            .args(["--no-push", "--isolation=namespaces"])
+            .arg(format!("--snapshot={method}"))
+            .arg(format!("--registry-mirror={}", self.registry.address()))
+            .arg("--insecure-pull")
+            .arg(format!("--state-dir={}", state.path().display()))
+            .arg(format!("--trace={}", trace.display()))
+            .arg(context)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        let mut peak = None;
+        let status = loop {
+            peak = peak.max(high_water(child.id()).ok());
+            match child.try_wait()? {
+                Some(status) => break status,
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        ensure!(
+            status.success(),
+            "the build with --snapshot={method} failed: {status}"
+        );
+        Ok((searches(&trace)?, peak))
+    }
+}
+
+/// The searches of a trace, but for the first.
+fn searches(trace: &Path) -> Result<Vec<Duration>> {
+    let trace: Value = serde_json::from_slice(&fs::read(trace)?)?;
+    let events = trace.get("traceEvents").unwrap_or(&trace).as_array();
+    let events = events.context("the trace is no list of events")?;
+    let searches = events.iter().filter(|event| event["cat"] == "snapshot");
+    let times: Vec<_> = searches
+        .filter_map(|event| event["dur"].as_u64().map(Duration::from_micros))
+        .skip(1)
+        .collect();
+    ensure!(
+        times.len() == COMMANDS,
+        "the trace has {} searches",
+        times.len()
+    );
+    Ok(times)
+}
+
+/// How long `find` takes to look at every file, three times over.
+fn find(directory: &Path) -> Result<Vec<Duration>> {
+    let walk = || {
+        let start = Instant::now();
+        let status = Command::new("find")
+            .arg(directory)
+            .args(["-xdev", "-printf", "%p %s %m %U %G %T@ %C@\\n"])
+            .stdout(Stdio::null())
+            .status()
+            .context("cannot run find")?;
+        ensure!(status.success(), "find failed: {status}");
+        Ok(start.elapsed())
+    };
+    (0..3).map(|_| walk()).collect()
+}
+
+struct Row {
+    files: usize,
+    method: &'static str,
+    median: Duration,
+    slowest: Duration,
+    peak: Option<u64>,
+}
+
+impl Row {
+    fn of(files: usize, method: &'static str, mut times: Vec<Duration>, peak: Option<u64>) -> Self {
+        times.sort();
+        Self {
+            files,
+            method,
+            median: times.get(times.len() / 2).copied().unwrap_or_default(),
+            slowest: times.last().copied().unwrap_or_default(),
+            peak,
+        }
+    }
+
+    fn line(&self, find: &Self) -> String {
+        let milliseconds = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1000.0);
+        let peak = self
+            .peak
+            .map_or(String::new(), |bytes| format!("{} MiB", bytes >> 20));
+        format!(
+            "{:>8} {:<8} {:>12} {:>12} {:>8.3} {:>9}",
+            self.files,
+            self.method,
+            milliseconds(self.median),
+            milliseconds(self.slowest),
+            self.median.as_secs_f64() / find.median.as_secs_f64(),
+            peak
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "files": self.files,
+            "method": self.method,
+            "median_seconds": self.median.as_secs_f64(),
+            "slowest_seconds": self.slowest.as_secs_f64(),
+            "peak_bytes": self.peak,
+        })
+    }
+}

@@ -1,0 +1,3 @@
+import humanize
+
+print("hello from Python,", humanize.intcomma(1234567))

@@ -1,0 +1,3 @@
+fn main() {
+    println!("hello from Rust, {}", itoa::Buffer::new().format(1234567));
+}
