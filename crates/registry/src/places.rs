@@ -114,12 +114,9 @@ fn wait_for_another_round(
 /// The last place's error, unless only others gave an answer at all.
 fn most_telling(mut errors: Vec<RegistryError>) -> RegistryError {
     let last = errors.pop().expect("there is always a place to pull from");
-    match errors
-        .into_iter()
-        .rev()
-        .find(|error| error.status().is_some())
-    {
-        Some(answered) if last.status().is_none() => answered,
+    let answered = |error: &RegistryError| error.status().is_some() || error.is_wrong_content();
+    match errors.into_iter().rev().find(answered) {
+        Some(told) if !answered(&last) => told,
         _ => last,
     }
 }

@@ -350,7 +350,9 @@ mod tests {
         let config = directory.path().join("config.json");
         std::fs::write(&config, r#"{"credsStore":"kept"}"#).unwrap();
         let path = format!("{}:/usr/bin:/bin", directory.path().display());
-        let environment = environment(directory.path()).with_variables([("PATH", path.as_str())]);
+        let config_directory = directory.path().display().to_string();
+        let variables = [("PATH", path), ("DOCKER_CONFIG", config_directory)];
+        let environment = Environment::default().with_variables(variables);
         let told = run(&login("r.example", None), &environment, || {
             Ok("hunter2".to_owned())
         })

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TracerProvider as _;
@@ -29,6 +30,8 @@ use crate::services::registry;
 #[derive(Debug)]
 pub(super) struct Exporter {
     provider: SdkTracerProvider,
+    /// What went wrong with the last spans that were sent.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Exporter {
@@ -46,9 +49,11 @@ impl Exporter {
             registry::options(&job.registry, environment).map_err(|error| Failure::from(&error))?;
         let http = yadokari_registry::download_client(&options, true)
             .map_err(|error| Failure::new(&error))?;
+        let trouble = Arc::default();
         let client = Client {
             http,
             runtime: runtime.clone(),
+            trouble: Arc::clone(&trouble),
         };
         let exporter = SpanExporter::builder().with_http().with_http_client(client);
         let exporter = exporter.build().map_err(|error| {
@@ -60,7 +65,7 @@ impl Exporter {
             .with_batch_exporter(exporter)
             .with_resource(resource.build())
             .build();
-        Ok(Some(Self { provider }))
+        Ok(Some(Self { provider, trouble }))
     }
 
     /// What sends spans.
@@ -91,9 +96,14 @@ impl Exporter {
 
     /// Sends what is left; says what went wrong.
     pub(super) fn finish(self) -> Option<String> {
-        let error = self.provider.shutdown().err()?;
+        let stopped = self
+            .provider
+            .shutdown()
+            .err()
+            .map(|error| error.to_string());
+        let trouble = locked(&self.trouble).take().or(stopped)?;
         Some(format!(
-            "the collector did not take the whole trace: {error}"
+            "the collector did not take the whole trace: {trouble}"
         ))
     }
 }
@@ -140,6 +150,7 @@ fn service(environment: &Environment) -> String {
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl fmt::Debug for Client {
@@ -148,9 +159,8 @@ impl fmt::Debug for Client {
     }
 }
 
-#[async_trait::async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+impl Client {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let http = self.http.clone();
         let answer = self.runtime.spawn(async move {
             let answer = http.execute(request.try_into()?).await?;
@@ -160,4 +170,23 @@ impl HttpClient for Client {
         let (status, body) = answer.await??;
         Ok(Response::builder().status(status).body(body)?)
     }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let answer = self.send(request).await;
+        *locked(&self.trouble) = match &answer {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(format!("it answered {}", answer.status())),
+            Err(error) => Some(error.to_string()),
+        };
+        answer
+    }
+}
+
+fn locked(trouble: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
+    trouble
+        .lock()
+        .expect("nothing panics while it holds this lock")
 }

@@ -255,7 +255,12 @@ impl Canvas {
         };
         let gap = usize::from(!right.is_empty());
         let room = width.saturating_sub(measure_text_width(right) + gap);
-        let left = truncate_str(left, room, if self.look.unicode { "…" } else { "~" });
+        let cut = match self.look.unicode {
+            _ if room == 0 => "",
+            true => "…",
+            false => "~",
+        };
+        let left = truncate_str(left, room, cut);
         let text = if right.is_empty() {
             left.into_owned()
         } else {
