@@ -228,7 +228,9 @@ impl Walk {
     /// A stage that will run a command is unpacked before files are copied into it: on disk they then have
     /// all their attributes, more than their layer holds.
     async fn prepare_disk(&mut self, at: At<'_>) -> Result<(), BuildError> {
-        if at.work.schedule.runs_after(at.stage, at.index) {
+        // Where no command can run, the one that will be refused is what has to be told of.
+        let can_run = at.work.services.runner.ready().is_ok();
+        if can_run && at.work.schedule.runs_after(at.stage, at.index) {
             self.files.root(at.work).await?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Where the mounts of a run go, and what their mount points lie in.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::directory;
@@ -32,6 +33,17 @@ impl MountSource {
             Self::Tmpfs { .. } => None,
         }
     }
+}
+
+/// Whether a path is a program or a script.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+}
+
+/// Whether the filesystem that a path lies on executes nothing.
+pub(crate) fn forbids_execution(path: &Path) -> bool {
+    let flags = rustix::fs::statvfs(path).map(|stat| stat.f_flag);
+    flags.is_ok_and(|flags| flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }
 
 /// Resolves the targets in `root` and sorts them, so that a nested mount comes after what it lies in.

@@ -16,7 +16,7 @@ use rustix::process::{chdir, pivot_root};
 use crate::devices::{mount_dev, mount_plain};
 use crate::error::{At as _, Fault, RunError};
 use crate::launch::launch;
-use crate::mounts::{self, Placed};
+use crate::mounts::{self, Placed, forbids_execution, is_executable};
 use crate::probe::ProbeAnswer;
 use crate::process::{self, Report};
 use crate::runner::{Exit, Note};
@@ -228,12 +228,28 @@ fn mount_all(root: &Path, dev: &Path, layout: &Layout<'_>) -> Result<(), Fault> 
             let mut made = Stubs::default();
             made.ensure(&top, &placed.path, placed.mount.source.stub_kind())?;
         }
-        mount_one(&placed.mount.source, dev, &target)?;
+        let script = executable_copy(&placed.mount.source, dev)?;
+        let source = script.as_ref().unwrap_or(&placed.mount.source);
+        mount_one(source, dev, &target)?;
+        if let Some(MountSource::File(copy)) = script {
+            fs::remove_file(&copy).at("remove", &copy)?;
+        }
     }
     for name in [HOSTS, RESOLV_CONF] {
         fs::remove_file(dev.join(name)).at("remove", dev.join(name))?;
     }
     Ok(())
+}
+
+/// A copy of a script that lies on a filesystem which executes nothing; a mount of the script itself would not either.
+fn executable_copy(source: &MountSource, dev: &Path) -> Result<Option<MountSource>, Fault> {
+    let script = match source {
+        MountSource::File(path) if is_executable(path) && forbids_execution(path) => path,
+        _ => return Ok(None),
+    };
+    let copy = dev.join(SCRIPT);
+    fs::copy(script, &copy).at("copy", script)?;
+    Ok(Some(MountSource::File(copy)))
 }
 
 fn mount_one(source: &MountSource, dev: &Path, target: &Path) -> Result<(), Fault> {
@@ -458,6 +474,7 @@ fn examine_in(scratch: &Path, root: &Path, leash: impl AsFd) -> Result<ProbeAnsw
 /// Names that the generated files have below the command's `/dev` until they are bound.
 const HOSTS: &str = ".hosts";
 const RESOLV_CONF: &str = ".resolv.conf";
+const SCRIPT: &str = ".script";
 
 const MASKED: [&str; 12] = [
     "/proc/acpi",

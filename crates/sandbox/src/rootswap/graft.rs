@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::directory;
 use crate::error::{At as _, Fault, RunError, fault};
 use crate::etc;
-use crate::mounts::{self, Placed};
+use crate::mounts::{self, Placed, forbids_execution, is_executable};
 use crate::rootswap::journal::Record;
 use crate::rootswap::swap::Swap;
 use crate::spec::{Mount, MountSource, RunSpec};
@@ -114,7 +114,7 @@ impl Grafts {
     ) -> Result<(), RunError> {
         let source = placed.mount.source.path();
         let script = source.is_some_and(is_executable);
-        if !(script && forbids_execution(live, &placed.path)) {
+        if !(script && lies_where_nothing_executes(live, &placed.path)) {
             return copy_into_kept(swap, placed, None);
         }
         let place = PathBuf::from(format!(".pipes/{}", swap.graft_count()));
@@ -179,16 +179,11 @@ fn open_parent(live: &Path, path: &Path) -> Result<Option<(OwnedFd, Times)>, Fau
     Ok(Some((handle, Times::of(&stat))))
 }
 
-fn is_executable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
-}
-
 /// Whether the filesystem that a path would lie on executes nothing.
-fn forbids_execution(live: &Path, path: &Path) -> bool {
+fn lies_where_nothing_executes(live: &Path, path: &Path) -> bool {
     let mut there = path.ancestors().map(|path| live.join(path));
     let nearest = there.find(|path| path.exists());
-    let flags = nearest.and_then(|path| rustix::fs::statvfs(&path).ok());
-    flags.is_some_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
+    nearest.is_some_and(|path| forbids_execution(&path))
 }
 
 /// Copies a file to a path that is not moved, or makes a link there.

@@ -215,12 +215,13 @@ fn platforms_are_put_under_one_name() {
     let pipeline = Pipeline::new(false);
     let done = pipeline.jobs("multi-arch.gitlab-ci.yml", &[], &[]);
     assert_eq!(done.status, 0, "{}", done.output);
-    let (index, _) = pipeline
+    let (_, index) = pipeline
         .ground
         .registry
         .endpoint()
         .manifest(REPOSITORY, COMMIT)
         .unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
     let platforms = index["manifests"].as_array().unwrap().iter();
     let platforms: BTreeSet<_> = platforms
         .map(|entry| entry["platform"]["architecture"].as_str().unwrap())
@@ -267,6 +268,10 @@ fn a_private_authority_is_trusted_when_it_is_named() {
         pipeline.project.path().join("ca.pem"),
     )
     .unwrap();
+    // Only what git knows reaches the job.
+    run(Command::new("git")
+        .args(["add", "ca.pem"])
+        .current_dir(pipeline.project.path()));
     let file = "private-ca.gitlab-ci.yml";
     let done = pipeline.jobs(file, &["build"], &[("CA_FILE", "ca.pem")]);
     assert_eq!(done.status, 0, "{}", done.output);

@@ -66,8 +66,5 @@ fn node_says_hello() {
 #[test]
 fn rust_says_hello() {
     skip_without_packages!();
-    assert_eq!(
-        hello("rust", "src/main.rs"),
-        "hello again from Rust, 1234567\n"
-    );
+    assert_eq!(hello("rust", "src/main.rs"), "hello again from Rust\n");
 }
