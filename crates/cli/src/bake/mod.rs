@@ -1,7 +1,7 @@
 //! Several images from one description: Compose files, and bake files in JSON.
 //!
 //! [`read()`] gives the [`Bake`] that files describe: targets by name, and groups of them. [`Bake::select`] and
-//! [`set`] narrow and change it, [`Target::arguments`] says what the command line of each target's build would be, and
+//! `set` narrow and change it, [`Target::arguments`] says what the command line of each target's build would be, and
 //! [`print`](Bake::print) shows it all as buildx does. Nothing here builds anything.
 
 mod arguments;

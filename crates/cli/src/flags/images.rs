@@ -47,8 +47,11 @@ pub struct Push {
 /// `copy`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Copy {
-    /// REFERENCE, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE
-    #[arg(value_name = "SOURCE")]
+    /// An image and where it is
+    #[arg(
+        help = "REFERENCE, oci:DIR[:TAG], oci-archive:FILE or docker-archive:FILE",
+        value_name = "SOURCE"
+    )]
     pub from: String,
     /// The same; several references may be given
     #[arg(value_name = "DESTINATION", required = true)]

@@ -1,6 +1,6 @@
 //! Moving images without building them: between registries, OCI layouts and archives.
 //!
-//! [`place::Place`] is what people write for an image, [`held::Held`] an image on this machine, [`transfer`] the way of
+//! `place::Place` is what people write for an image, `held::Held` an image on this machine, `transfer` the way of
 //! blobs and manifests into a repository. One file per command holds the rest.
 
 mod copy;
