@@ -98,7 +98,7 @@ pub enum KeyError {
     /// The data does not decode.
     #[error("it is damaged")]
     Damaged,
-    /// A kind of key that is not supported.
+    /// Another kind of key than those that can sign here.
     #[error(
         "its kind is {0}, and only ed25519, RSA of 2048 to 4096 bits, and ECDSA on P-256 and P-384 are supported"
     )]

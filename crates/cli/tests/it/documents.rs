@@ -216,7 +216,7 @@ fn every_command_of_the_pages_is_understood() {
     for file in files(&["md"]) {
         let text = std::fs::read_to_string(&file).unwrap();
         for line in code(&text) {
-            // A placeholder for whatever is left out is no argument.
+            // Dots stand for something that the reader fills in.
             let line = line.trim_start_matches("- ").replace(['…'], "x");
             for words in commands(&line) {
                 if let Some((program, arguments)) = ours(&words) {

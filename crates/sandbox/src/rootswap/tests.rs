@@ -340,24 +340,24 @@ fn a_command_that_removes_what_a_link_was_turned_round_to_makes_the_link_a_direc
 #[test]
 fn a_directory_that_plays_the_part_of_a_link_may_be_removed_or_replaced() {
     for replaced in [false, true] {
-        let scratch = Scratch::new(&["work/c"], &["work->srv/work", "srv/work/deep/x"]);
+        let scratch = Scratch::new(&["jobs/c"], &["jobs->srv/jobs", "srv/jobs/deep/x"]);
         let live = scratch.live_dump();
         let mut swap = scratch.begin(&[]);
-        swap.simulated.lower(&scratch.live().join("work"));
+        swap.simulated.lower(&scratch.live().join("jobs"));
         swap.held = Held::Everything;
         swap.swap_in().unwrap();
-        let work = scratch.live().join("work");
-        assert!(work.join("deep/x").exists());
-        fs::remove_dir_all(&work).unwrap();
+        let jobs = scratch.live().join("jobs");
+        assert!(jobs.join("deep/x").exists());
+        fs::remove_dir_all(&jobs).unwrap();
         if replaced {
-            fs::write(&work, "f").unwrap();
+            fs::write(&jobs, "f").unwrap();
         }
         finish(swap);
         assert_eq!(scratch.live_dump(), live);
         let stage = scratch.stage_dump();
-        let work = stage.get("work").map(String::as_str);
-        assert_eq!(work, replaced.then_some("f f"));
-        assert_eq!(stage["srv/work"], "l /work");
+        let jobs = stage.get("jobs").map(String::as_str);
+        assert_eq!(jobs, replaced.then_some("f f"));
+        assert_eq!(stage["srv/jobs"], "l /jobs");
     }
 }
 
