@@ -19,6 +19,17 @@ pub struct LogFlags {
     pub verbosity: Option<String>,
 }
 
+/// Flags of every command that moves images.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct CommonFlags {
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registry: RegistryFlags,
+    /// What is told.
+    #[command(flatten)]
+    pub log: LogFlags,
+}
+
 /// `push`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Push {
@@ -36,12 +47,9 @@ pub struct Push {
     /// File that gets name:tag@digest, a line per destination
     #[arg(long, value_name = "FILE")]
     pub image_name_tag_with_digest_file: Option<PathBuf>,
-    /// How registries are reached.
+    /// What all of these commands have.
     #[command(flatten)]
-    pub registry: RegistryFlags,
-    /// What is told.
-    #[command(flatten)]
-    pub log: LogFlags,
+    pub common: CommonFlags,
 }
 
 /// `copy`.
@@ -59,12 +67,9 @@ pub struct Copy {
     /// Copy one platform's image alone (default: all platforms)
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
-    /// How registries are reached.
+    /// What all of these commands have.
     #[command(flatten)]
-    pub registry: RegistryFlags,
-    /// What is told.
-    #[command(flatten)]
-    pub log: LogFlags,
+    pub common: CommonFlags,
 }
 
 /// `index`.
@@ -101,12 +106,9 @@ pub struct IndexCreate {
     /// File that gets the result's facts as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
-    /// How registries are reached.
+    /// What all of these commands have.
     #[command(flatten)]
-    pub registry: RegistryFlags,
-    /// What is told.
-    #[command(flatten)]
-    pub log: LogFlags,
+    pub common: CommonFlags,
 }
 
 /// `inspect`.
@@ -123,12 +125,9 @@ pub struct Inspect {
     /// Platform to look at (default: this machine's, for --config)
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
-    /// How registries are reached.
+    /// What all of these commands have.
     #[command(flatten)]
-    pub registry: RegistryFlags,
-    /// What is told.
-    #[command(flatten)]
-    pub log: LogFlags,
+    pub common: CommonFlags,
 }
 
 /// `warm`, and `warmer` with kaniko's command line.
@@ -160,10 +159,7 @@ pub struct Warm {
     /// Ask for images again whose digests are there already
     #[arg(long, short, value_name = "BOOL")]
     pub force: Option<Switch>,
-    /// How registries are reached.
+    /// What all of these commands have.
     #[command(flatten)]
-    pub registry: RegistryFlags,
-    /// What is told.
-    #[command(flatten)]
-    pub log: LogFlags,
+    pub common: CommonFlags,
 }

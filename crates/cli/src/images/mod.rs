@@ -25,7 +25,7 @@ use crate::console::Console;
 use crate::convert::{ConsoleSettings, UsageError, registry};
 use crate::environment::Environment;
 use crate::flags::RegistryFlags;
-use crate::flags::images::{Copy, IndexCreate, Inspect, LogFlags, Push, Warm};
+use crate::flags::images::{CommonFlags, Copy, IndexCreate, Inspect, Push, Warm};
 use crate::interrupt::Interrupt;
 use crate::report::Failure;
 use crate::services::registry::options;
@@ -55,13 +55,13 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Task {
-    fn flags(&self) -> (&RegistryFlags, &LogFlags) {
+    fn flags(&self) -> &CommonFlags {
         match self {
-            Self::Push(push) => (&push.registry, &push.log),
-            Self::Copy(copy) => (&copy.registry, &copy.log),
-            Self::Index(index) => (&index.registry, &index.log),
-            Self::Inspect(inspect) => (&inspect.registry, &inspect.log),
-            Self::Warm(warm) => (&warm.registry, &warm.log),
+            Self::Push(push) => &push.common,
+            Self::Copy(copy) => &copy.common,
+            Self::Index(index) => &index.common,
+            Self::Inspect(inspect) => &inspect.common,
+            Self::Warm(warm) => &warm.common,
         }
     }
 
@@ -71,8 +71,8 @@ impl Task {
     ///
     /// A flag's value that means nothing.
     pub fn console(&self, environment: &Environment) -> Result<ConsoleSettings, Failure> {
-        let (_, log) = self.flags();
-        crate::convert::console_of(log, environment).map_err(|error| Failure::from(&error))
+        crate::convert::console_of(&self.flags().log, environment)
+            .map_err(|error| Failure::from(&error))
     }
 
     /// Does it, and gives what belongs on standard output. A signal ends it; what was half done is removed.
@@ -108,7 +108,7 @@ impl Task {
         environment: &Environment,
         console: &Console,
     ) -> Result<String, Failure> {
-        let ground = Ground::new(self.flags().0, environment, console)?;
+        let ground = Ground::new(&self.flags().registry, environment, console)?;
         match self {
             Self::Push(push) => push::run(push, &ground).await,
             Self::Copy(copy) => copy::run(copy, &ground).await,

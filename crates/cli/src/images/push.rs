@@ -20,13 +20,13 @@ pub(super) async fn run(push: &Push, ground: &Ground<'_>) -> Result<String, Fail
         .collect::<Result<Vec<_>, Failure>>()?;
     let held = Held::open(&push.path, None, ground)?;
     let on = |switch: Option<Switch>| switch == Some(Switch(true));
-    if !on(push.registry.skip_push_permission_check) {
+    if !on(push.common.registry.skip_push_permission_check) {
         for repository in repositories(&destinations) {
             let allowed = ground.client.check_push(repository.name()).await;
             allowed.map_err(refused)?;
         }
     }
-    let ignore_immutable = on(push.registry.push_ignore_immutable_tag_errors);
+    let ignore_immutable = on(push.common.registry.push_ignore_immutable_tag_errors);
     let digest = send(&held, &destinations, ignore_immutable, ground).await?;
     write_names(push, ground, &destinations, digest)?;
     Ok(String::new())
