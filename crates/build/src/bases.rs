@@ -4,6 +4,7 @@
 //! overlay mounts; where there are none, each stage unpacks for itself.
 
 mod stored;
+pub(crate) mod warmed;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -21,8 +22,8 @@ use yadokari_tree::Tree;
 
 use crate::blocking::blocking;
 use crate::error::BuildError;
-use crate::files::StageFiles;
-use crate::layers::Layer;
+use crate::stage::files::StageFiles;
+use crate::stage::layers::Layer;
 use crate::trace::work_span;
 use crate::work::Work;
 use stored::{Opened, Opening};

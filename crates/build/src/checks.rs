@@ -4,8 +4,8 @@ use yadokari_dockerfile::lint::Warning;
 
 use crate::drive::plan_request;
 use crate::error::BuildError;
-use crate::images;
-use crate::inputs::Inputs;
+use crate::prepare::images;
+use crate::prepare::inputs::Inputs;
 use crate::request::BuildRequest;
 use crate::services::Services;
 use crate::state::Scratch;

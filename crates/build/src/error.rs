@@ -21,7 +21,7 @@ use yadokari_store::{ExportError, InvalidImage, LayoutError, StoreError};
 use yadokari_tree::ApplyError;
 
 use crate::copy::{CopyFailure, ExtractFailure};
-use crate::engine::EngineError;
+use crate::outputs::engine::EngineError;
 use crate::ssh::SshError;
 use crate::users::UnknownAccount;
 

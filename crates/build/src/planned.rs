@@ -7,10 +7,10 @@ use yadokari_image::Platform;
 use yadokari_plan::{Operation, Plan, Stage, Step};
 
 use crate::error::BuildError;
-use crate::inputs::Inputs;
+use crate::prepare::inputs::Inputs;
+use crate::prepare::schedule::Schedule;
 use crate::prepare::{Prepared, Purpose, prepare};
 use crate::request::BuildRequest;
-use crate::schedule::Schedule;
 use crate::services::Services;
 use crate::state::Scratch;
 

@@ -1,5 +1,11 @@
 //! Everything that is known before the first step runs: the plan, its keys, and what the caches have for them.
 
+pub(crate) mod epoch;
+pub(crate) mod images;
+pub(crate) mod inputs;
+pub(crate) mod read_keys;
+pub(crate) mod schedule;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -9,21 +15,21 @@ use yadokari_image::{Digest, Platform, Repository};
 use yadokari_layer::Compression;
 use yadokari_plan::{Base, Keys, Plan, Salt, StageId, keys};
 
+use crate::caching::explain::{Comparison, Reasons, trail, trail_name};
+use crate::caching::image_match::add_images;
+use crate::caching::lookup::{Caches, Hit, Hits, check, lookup_all};
+use crate::caching::standing::usable;
 use crate::checks::sorted;
 use crate::drive::plan_request;
 use crate::error::BuildError;
 use crate::events::Event;
-use crate::explain::{Comparison, Reasons, trail, trail_name};
-use crate::image_match::add_images;
-use crate::images::{self, Resolved};
-use crate::inputs::Inputs;
-use crate::lookup::{Caches, Hit, Hits, check, lookup_all};
-use crate::publish::repositories;
-use crate::read_keys::FileKeys;
+use crate::outputs::publish::repositories;
+use crate::prepare::images::Resolved;
+use crate::prepare::inputs::Inputs;
+use crate::prepare::read_keys::FileKeys;
+use crate::prepare::schedule::{Schedule, StepKey};
 use crate::request::{BuildRequest, Compat};
-use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
-use crate::standing::usable;
 use crate::step::remote::Remotes;
 use crate::time::format;
 use crate::trace::work_span;

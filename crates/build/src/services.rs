@@ -7,8 +7,8 @@ use yadokari_context::{GitTool, ObjectStores};
 use yadokari_registry::Client;
 use yadokari_sandbox::{Cancel, Runner};
 
-use crate::engine::Engine;
 use crate::events::Events;
+use crate::outputs::engine::Engine;
 use crate::time::Clock;
 
 /// Implementations of everything a build does outside itself.

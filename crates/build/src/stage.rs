@@ -1,5 +1,10 @@
 //! Walks one stage: base, then step after step.
 
+pub(crate) mod files;
+pub(crate) mod layers;
+pub(crate) mod pack;
+pub(crate) mod single;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,16 +17,16 @@ use yadokari_image::media_type::Family;
 use yadokari_plan::{Base, Key, Operation, Stage, StageId, Step};
 use yadokari_tree::{Tree, diff};
 
-use crate::assemble::{INSTRUCTION, ImageLayer};
+use crate::caching::lookup::Hit;
+use crate::caching::record::Identity;
+use crate::caching::rekey::{Known, Standing};
 use crate::error::BuildError;
 use crate::events::{Event, Outcome};
-use crate::files::StageFiles;
-use crate::layers::Layer;
-use crate::lookup::Hit;
-use crate::pack::{self, Label, Sources};
-use crate::publish::push_early;
-use crate::record::Identity;
-use crate::rekey::{Known, Standing};
+use crate::outputs::assemble::{INSTRUCTION, ImageLayer};
+use crate::outputs::publish::push_early;
+use crate::stage::files::StageFiles;
+use crate::stage::layers::Layer;
+use crate::stage::pack::{Label, Sources};
 use crate::step::{At, Made, copy, run, workdir};
 use crate::time::format;
 use crate::trace::work_span;
@@ -195,7 +200,7 @@ impl Walk {
         });
         let layer = Layer::existing(listed, hit.place.clone());
         self.standing.below.push(&step.operation, &layer);
-        crate::record::keep_found(at, step, &layer, known);
+        crate::caching::record::keep_found(at, step, &layer, known);
         self.files.push(layer);
         Outcome::Cached
     }
@@ -261,7 +266,7 @@ impl Walk {
                 .await?;
                 tell_size(at, &layer);
                 self.standing.below.push(&step.operation, &layer);
-                crate::record::keep(at, step, &layer, identity);
+                crate::caching::record::keep(at, step, &layer, identity);
                 let count = changes.len();
                 self.files
                     .push_changes(layer, changes, after, contents)
@@ -285,7 +290,7 @@ impl Walk {
                 let layer = pack::start(at.work, changes, root, sources, label).await?;
                 tell_size(at, &layer);
                 self.standing.below.push(&step.operation, &layer);
-                crate::record::keep(at, step, &layer, identity);
+                crate::caching::record::keep(at, step, &layer, identity);
                 self.files.push_on_disk(layer, after, snapshot);
                 count
             }

@@ -18,9 +18,9 @@ use yadokari_rootfs::{Root, Snapshot};
 use yadokari_tree::{Changes, Tree};
 
 use crate::error::BuildError;
-use crate::files::StageFiles;
-use crate::pack::Sources;
 use crate::stage::StageFuture;
+use crate::stage::files::StageFiles;
+use crate::stage::pack::Sources;
 use crate::users::Accounts;
 use crate::work::Work;
 

@@ -18,20 +18,20 @@ use yadokari_rootfs::ScanOptions;
 use yadokari_store::{Blob, Layout, ReceiveError, Spool};
 use yadokari_tree::TreePath;
 
-use crate::assemble::ImageLayer;
 use crate::bases::Bases;
 use crate::cache_mounts::CacheMounts;
+use crate::caching::lookup::{Caches, Hits};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Events, StepId};
-use crate::files::StageFiles;
-use crate::images::SourceImage;
-use crate::inputs::LocalFiles;
-use crate::layers::{FinishedLayer, Layer, Place};
-use crate::lookup::{Caches, Hits};
+use crate::outputs::assemble::ImageLayer;
+use crate::prepare::images::SourceImage;
+use crate::prepare::inputs::LocalFiles;
+use crate::prepare::schedule::{Schedule, StepKey};
 use crate::request::BuildRequest;
-use crate::schedule::{Schedule, StepKey};
 use crate::services::Services;
 use crate::ssh::Agents;
+use crate::stage::files::StageFiles;
+use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::state::Scratch;
 use crate::step::remote::Remotes;
 use crate::trace::beside_span;
@@ -143,7 +143,7 @@ impl Work {
         }
         BuildErrorKind::CachedLayer {
             layer: digest,
-            reason: crate::record::chain(&error),
+            reason: crate::caching::record::chain(&error),
         }
         .into()
     }
@@ -209,7 +209,7 @@ impl Work {
         reference: &Reference,
         descriptor: &Descriptor,
     ) -> Result<Blob, BuildError> {
-        if let Some(blob) = crate::warmed::take(self, descriptor).await {
+        if let Some(blob) = crate::bases::warmed::take(self, descriptor).await {
             return Ok(blob);
         }
         let registry = &self.services.registry;

@@ -4,7 +4,7 @@ use tracing::Instrument as _;
 use yadokari_cache::mounts::{LocalSlot, MountError, MountIdentity, MountStore};
 
 use super::{Base, CacheMounts};
-use crate::record::chain;
+use crate::caching::record::chain;
 use crate::trace::work_span;
 
 impl CacheMounts {

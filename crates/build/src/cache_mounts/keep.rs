@@ -7,7 +7,7 @@ use yadokari_cache::mounts::{LockKind, MountError, MountStore, SaveRequest, Save
 
 use super::{CacheMounts, Use, locked};
 use crate::blocking::blocking;
-use crate::record::chain;
+use crate::caching::record::chain;
 use crate::time::format;
 use crate::trace::work_span;
 

@@ -20,8 +20,8 @@ use crate::copy::{
     Selected, copy_digesting, select, select_with_parents,
 };
 use crate::error::{BuildError, BuildErrorKind};
-use crate::files::StageFiles;
-use crate::pack::Sources;
+use crate::stage::files::StageFiles;
+use crate::stage::pack::Sources;
 use crate::time::timestamp;
 use crate::users::Accounts;
 

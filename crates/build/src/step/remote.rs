@@ -16,7 +16,7 @@ use yadokari_rootfs::Root;
 use yadokari_tree::Tree;
 
 use crate::error::{BuildError, BuildErrorKind};
-use crate::inputs::checkout_options;
+use crate::prepare::inputs::checkout_options;
 use crate::request::{BuildRequest, SecretSource};
 use crate::services::Services;
 

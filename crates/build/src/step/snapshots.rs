@@ -13,8 +13,8 @@ use yadokari_tree::{Tree, TreePath, diff};
 use super::{At, Made};
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
-use crate::files::StageFiles;
 use crate::request::SnapshotMethod;
+use crate::stage::files::StageFiles;
 use crate::trace::work_span;
 use crate::work::Work;
 

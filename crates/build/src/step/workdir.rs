@@ -9,8 +9,8 @@ use yadokari_tree::{Timestamp, Tree, diff};
 use super::{At, Made, accounts};
 use crate::copy::{CopyFailure, Origins, Owner, Placement, Rules};
 use crate::error::BuildError;
-use crate::files::StageFiles;
-use crate::pack::Sources;
+use crate::stage::files::StageFiles;
+use crate::stage::pack::Sources;
 use crate::time::timestamp;
 use crate::users::Accounts;
 

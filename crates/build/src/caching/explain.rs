@@ -7,10 +7,10 @@ use yadokari_dockerfile::lint::predicate::looks_secret;
 use yadokari_image::Digest;
 use yadokari_plan::{Base, Ingredient, Keys, Plan, Salt, Stage, StageId, Step};
 
-use crate::lookup::{Hits, is_excluded, is_kind_cached};
-use crate::read_keys::FileKeys;
+use crate::caching::lookup::{Hits, is_excluded, is_kind_cached};
+use crate::prepare::read_keys::FileKeys;
+use crate::prepare::schedule::{Schedule, StepKey};
 use crate::request::BuildRequest;
-use crate::schedule::{Schedule, StepKey};
 
 /// Why steps are not in the cache, by step.
 pub(crate) type Reasons = HashMap<StepKey, Vec<String>>;
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn of_what_looks_secret_nothing_is_kept() {
-        let plan = crate::schedule::tests::planned("FROM scratch\nRUN a", &[]);
+        let plan = crate::prepare::schedule::tests::planned("FROM scratch\nRUN a", &[]);
         let variable = |name: &str, value: &str| Ingredient::Variable {
             name: name.to_owned(),
             value: value.to_owned(),
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn facts_of_one_name_are_numbered() {
-        let plan = crate::schedule::tests::planned("FROM scratch\nRUN a", &[]);
+        let plan = crate::prepare::schedule::tests::planned("FROM scratch\nRUN a", &[]);
         let text = |value: &str| Ingredient::Text("mount", value.to_owned());
         let names: Vec<_> = facts(&plan, &[text("a"), text("b"), text("c")])
             .into_iter()

@@ -10,8 +10,8 @@ use futures::future::{BoxFuture, Shared};
 use yadokari_image::Reference;
 use yadokari_store::Blob;
 
-use crate::assemble::ImageLayer;
 use crate::error::BuildError;
+use crate::outputs::assemble::ImageLayer;
 
 /// A layer that may still be compressed in the background.
 #[derive(Clone)]

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use yadokari_image::{DiffId, Digest};
 use yadokari_plan::{Base, Operation, Plan, Source, StageId};
 
+use crate::caching::lookup::Hits;
 use crate::error::BuildError;
-use crate::layers::Layer;
-use crate::lookup::Hits;
-use crate::schedule::StepKey;
+use crate::prepare::schedule::StepKey;
+use crate::stage::layers::Layer;
 
 /// A digest over the layers of a stage that keys do not determine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,9 +138,9 @@ mod tests {
     use yadokari_image::{Descriptor, Platform, media_type};
 
     use super::*;
-    use crate::layers::Place;
-    use crate::lookup::Hit;
-    use crate::schedule::tests::planned;
+    use crate::caching::lookup::Hit;
+    use crate::prepare::schedule::tests::planned;
+    use crate::stage::layers::Place;
 
     fn diff_id(text: &str) -> DiffId {
         DiffId::from_digest(Digest::of(text.as_bytes()))

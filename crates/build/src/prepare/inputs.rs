@@ -15,8 +15,8 @@ use yadokari_plan::{ImageSource, NamedContext, PlanErrorKind};
 
 use crate::blocking::blocking;
 use crate::drive::plan_request;
-use crate::epoch::settled_arguments;
 use crate::error::{BuildError, BuildErrorKind, SourceFile};
+use crate::prepare::epoch::settled_arguments;
 use crate::request::{BuildRequest, GitOptions, GitPull};
 use crate::services::Services;
 use crate::ssh::Agents;

@@ -10,7 +10,7 @@ use yadokari_tree::{Children, Name, Node, Tree, TreePath, diff};
 
 use crate::blocking::blocking;
 use crate::error::BuildError;
-use crate::publish::Finished;
+use crate::outputs::publish::Finished;
 use crate::request::{FileOutput, FileOutputKind};
 
 /// The root filesystem of one platform, and the name of its directory among several.

@@ -11,10 +11,10 @@ use yadokari_plan::{
 };
 use yadokari_store::Layout;
 
-use crate::assemble::ImageLayer;
 use crate::error::{BuildError, BuildErrorKind};
-use crate::layers::{Layer, Place};
+use crate::outputs::assemble::ImageLayer;
 use crate::services::Services;
+use crate::stage::layers::{Layer, Place};
 
 /// A plan, and the images it was made with.
 #[derive(Debug)]

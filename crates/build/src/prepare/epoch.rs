@@ -7,7 +7,7 @@ use yadokari_context::ContextKind;
 use yadokari_plan::{Epoch, PlanErrorKind, Request, remote_of_stage};
 
 use crate::error::{BuildError, BuildErrorKind};
-use crate::inputs::{Inputs, LocalFiles};
+use crate::prepare::inputs::{Inputs, LocalFiles};
 use crate::request::BuildRequest;
 use crate::services::Services;
 use crate::step::remote::{Fetched, fetch};

@@ -11,11 +11,11 @@ use yadokari_store::{
 
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
-use crate::layers::Layer;
-use crate::output_files::write_root;
-use crate::publish::{Finished, Top};
+use crate::outputs::files::write_root;
+use crate::outputs::publish::{Finished, Top};
 use crate::request::{BuildRequest, FileOutputKind};
 use crate::services::Services;
+use crate::stage::layers::Layer;
 use crate::time::{format, rfc3339};
 
 /// Writes all results that are files, and says where they are.

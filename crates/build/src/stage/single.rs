@@ -6,10 +6,10 @@ use yadokari_image::History;
 use yadokari_tree::diff;
 
 use crate::error::BuildError;
-use crate::files::StageFiles;
-use crate::layers::Layer;
-use crate::pack::{self, Label, Sources};
 use crate::stage::StageResult;
+use crate::stage::files::StageFiles;
+use crate::stage::layers::Layer;
+use crate::stage::pack::{self, Label, Sources};
 use crate::time::format;
 use crate::work::Work;
 

@@ -12,10 +12,10 @@ use yadokari_plan::{ContentKey, Key, Operation, Source, Step, Taking, chained};
 use yadokari_tree::TreePath;
 
 use crate::blocking::blocking;
+use crate::caching::lookup::{Hit, is_looked_up};
+use crate::caching::standing::{Below, fits};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::lookup::{Hit, is_looked_up};
-use crate::read_keys::{mounted_content, selected_content};
-use crate::standing::{Below, fits};
+use crate::prepare::read_keys::{mounted_content, selected_content};
 use crate::step::At;
 
 /// Where a stage stands in the cache.

@@ -14,8 +14,8 @@ use yadokari_tree::{Follow, Node, Tree, TreePath};
 
 use crate::copy::{CopyFailure, Selected, select, select_with_parents, taken};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::images::SourceImage;
-use crate::inputs::Inputs;
+use crate::prepare::images::SourceImage;
+use crate::prepare::inputs::Inputs;
 use crate::services::Services;
 use crate::step::remote::Remotes;
 
@@ -346,7 +346,7 @@ mod tests {
     use yadokari_dockerfile::ignore::Patterns;
 
     use super::*;
-    use crate::schedule::tests::planned;
+    use crate::prepare::schedule::tests::planned;
 
     /// Files of a context: path, content, mode.
     type Files = [(&'static str, &'static str, u32)];

@@ -11,16 +11,16 @@ use yadokari_image::media_type::Family;
 use yadokari_image::{Descriptor, Digest, Index, Reference, Repository, json, media_type};
 use yadokari_registry::{Mount, UploadSession};
 
-use crate::assemble::Assembled;
 use crate::drive::Built;
-use crate::engine::Engine;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::Event;
-use crate::files::StageFiles;
-use crate::layers::{FinishedLayer, Layer, Place};
-use crate::output;
+use crate::outputs::assemble::Assembled;
+use crate::outputs::disk;
+use crate::outputs::engine::Engine;
 use crate::request::{BuildRequest, MediaTypes};
 use crate::services::Services;
+use crate::stage::files::StageFiles;
+use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::work::{Work, short};
 
 /// The image of one platform, ready to be published.
@@ -98,10 +98,10 @@ pub(crate) async fn publish(
     images: Vec<Finished>,
 ) -> Result<Built, BuildError> {
     let top = top(request, &images);
-    let mut places = output::write_files(request, services, &images, &top).await?;
+    let mut places = disk::write_files(request, services, &images, &top).await?;
     if request.outputs.load {
         let engine = engine(services)?;
-        let export = output::export_to_engine(request, services, &images, &top).await?;
+        let export = disk::export_to_engine(request, services, &images, &top).await?;
         engine.load(export).await?;
         places.push(engine.name().to_owned());
     }
@@ -126,7 +126,7 @@ pub(crate) async fn publish(
             digest: top.descriptor.digest,
         });
     }
-    output::write_names(request, services, &top).await?;
+    disk::write_names(request, services, &top).await?;
     let config = match images.as_slice() {
         [image] => Some(Digest::of(&image.assembled.config)),
         _ => None,

@@ -11,12 +11,12 @@ use yadokari_image::{Digest, Repository};
 use yadokari_plan::{Key, Keys, Operation, Plan, Stage};
 use yadokari_registry::Mount;
 
+use crate::caching::record::chain;
 use crate::events::{Event, Events};
-use crate::layers::Place;
-use crate::record::chain;
+use crate::prepare::schedule::StepKey;
 use crate::request::{BuildRequest, CacheLocation, CacheSource, NoCache};
-use crate::schedule::StepKey;
 use crate::services::Services;
+use crate::stage::layers::Place;
 
 /// What the caches have for the steps of a plan.
 pub(crate) type Hits = HashMap<StepKey, Hit>;

@@ -16,7 +16,7 @@ use yadokari_tree::{Changes, Tree};
 use crate::bases::Base;
 use crate::blocking::blocking;
 use crate::error::BuildError;
-use crate::layers::Layer;
+use crate::stage::layers::Layer;
 use crate::step::snapshots::overlay;
 use crate::trace::work_span;
 use crate::work::Work;

@@ -12,7 +12,7 @@ use yadokari_tree::{Node, Tree};
 
 use crate::copy::copy_digesting;
 use crate::error::BuildError;
-use crate::layers::Layer;
+use crate::stage::layers::Layer;
 use crate::work::Work;
 
 /// Layers in order, each as soon as it is here.

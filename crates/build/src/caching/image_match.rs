@@ -11,14 +11,14 @@ use yadokari_image::{ContainerConfig, DiffId, History, ImageConfig, Manifest, Re
 use yadokari_plan::{Base, Operation, Plan, RunNetwork, Stage};
 use yadokari_registry::Accept;
 
+use crate::caching::lookup::{Hit, Hits, is_looked_up};
+use crate::caching::record::chain;
+use crate::caching::standing::Lineage;
 use crate::events::Event;
-use crate::images::Resolved;
-use crate::layers::Place;
-use crate::lookup::{Hit, Hits, is_looked_up};
-use crate::record::chain;
+use crate::prepare::images::Resolved;
 use crate::request::{BuildRequest, CacheSource};
 use crate::services::Services;
-use crate::standing::Lineage;
+use crate::stage::layers::Place;
 
 /// Adds what the images of the request have for steps that no record was found for.
 pub(crate) async fn add_images(
@@ -379,7 +379,8 @@ mod tests {
     #[test]
     fn history_does_not_tell_of_files_mounts_and_scripts() {
         let told = |text: &str| {
-            let plan = crate::schedule::tests::planned(&format!("FROM scratch\n{text}"), &[]);
+            let plan =
+                crate::prepare::schedule::tests::planned(&format!("FROM scratch\n{text}"), &[]);
             is_told_by_history(&plan.target_stage().steps[0].operation)
         };
         assert!(told("RUN x") && told("WORKDIR /a") && told("ENV A=1"));

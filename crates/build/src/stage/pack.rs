@@ -9,10 +9,10 @@ use yadokari_layer::{Compression, Contents, PackOptions, Packed, compress, pack,
 use yadokari_store::{Blob, Spool};
 use yadokari_tree::Changes;
 
-use crate::assemble::ImageLayer;
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
-use crate::layers::{FinishedLayer, Layer, Place};
+use crate::outputs::assemble::ImageLayer;
+use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::trace::{beside_span, inside, work_span};
 use crate::work::Work;
 

@@ -6,12 +6,12 @@ use yadokari_cache::Record;
 use yadokari_image::Platform;
 use yadokari_plan::{Key, Operation, Step};
 
+use crate::caching::lookup::{Caches, Hit, is_kind_cached};
+use crate::caching::rekey::Known;
+use crate::caching::standing::Below;
 use crate::error::BuildError;
-use crate::layers::{FinishedLayer, Layer, Place};
-use crate::lookup::{Caches, Hit, is_kind_cached};
-use crate::publish::push_early;
-use crate::rekey::Known;
-use crate::standing::Below;
+use crate::outputs::publish::push_early;
+use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::step::At;
 use crate::work::Work;
 
