@@ -263,7 +263,7 @@ async fn leave_trail(work: &Work, trail: Option<(String, Trail)>) {
         return;
     };
     let Some(caches) = &work.cache else { return };
-    if let Err(error) = caches.main().save_trail(&name, &trail).await {
+    if let Err(error) = caches.main().save_trail(&name, trail).await {
         // Layers that could not be written were told of; this alone is no loss worth a warning.
         tracing::debug!(%error, "writing what this build was made from");
     }

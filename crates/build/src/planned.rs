@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::fmt;
 
 use yadokari_image::Platform;
-use yadokari_plan::{Operation, Plan, Stage, Step};
+use yadokari_plan::{Keys, Operation, Plan, Stage, Step};
 
+use crate::caching::explain::Reasons;
 use crate::error::BuildError;
 use crate::prepare::inputs::Inputs;
 use crate::prepare::schedule::Schedule;
-use crate::prepare::{Prepared, Purpose, prepare};
+use crate::prepare::{Purpose, prepare};
 use crate::request::BuildRequest;
 use crate::services::Services;
 use crate::state::Scratch;
@@ -49,31 +50,38 @@ async fn planned(
         [] => vec![None],
         several => several.iter().map(Some).collect(),
     };
-    let mut text = String::new();
+    let mut texts = Vec::new();
     for platform in platforms {
         let all = HashSet::new();
         let how = (purpose, &all);
         let prepared = prepare(request, services, &inputs, platform, scratch.path(), how).await;
         let prepared = prepared.map_err(|error| error.in_file(&inputs.file))?;
-        show(&mut text, &prepared);
+        texts.push(text(
+            &prepared.resolved.plan,
+            &prepared.keys,
+            &prepared.schedule,
+            &prepared.caching.reasons,
+        ));
     }
+    let text = texts.join("\n");
     Ok(Planned { text })
 }
 
-fn show(text: &mut String, prepared: &Prepared) {
-    let (plan, reasons) = (&prepared.resolved.plan, &prepared.caching.reasons);
+/// The stages of a plan with what becomes of each step, and why.
+fn text(plan: &Plan, keys: &Keys, schedule: &Schedule, reasons: &Reasons) -> String {
+    let mut text = String::new();
     for stage in &plan.stages {
-        describe(text, plan, stage);
+        describe(&mut text, plan, stage);
         for (index, step) in stage.steps.iter().enumerate() {
-            let key = prepared.keys.step(stage.id, index);
-            let key = key.map(|key| key.to_string());
-            let fate = fate(&prepared.schedule, stage, index, step);
-            line(text, fate, key.as_deref(), step);
+            let key = keys.step(stage.id, index).map(|key| key.to_string());
+            let fate = fate(schedule, stage, index, step);
+            line(&mut text, fate, key.as_deref(), step);
             for reason in reasons.get(&(stage.id, index)).into_iter().flatten() {
                 text.push_str(&format!("{:>28}because {reason}\n", ""));
             }
         }
     }
+    text
 }
 
 fn describe(text: &mut String, plan: &Plan, stage: &Stage) {
@@ -120,3 +128,6 @@ impl fmt::Display for Planned {
         f.write_str(&self.text)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,12 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tracing::Instrument as _;
-use yadokari_cache::Trail;
+use yadokari_cache::{Trail, Trails};
 use yadokari_image::{Digest, Platform, Repository};
 use yadokari_layer::Compression;
 use yadokari_plan::{Base, Keys, Plan, Salt, StageId, keys};
 
-use crate::caching::explain::{Comparison, Reasons, trail, trail_name};
+use crate::caching::explain::{Comparison, Reasons, origin, stages, trail_name};
 use crate::caching::image_match::add_images;
 use crate::caching::lookup::{Caches, Hit, Hits, check, lookup_all};
 use crate::caching::standing::usable;
@@ -210,28 +210,30 @@ impl Asking<'_> {
 
     async fn compare(&self, schedule: &Schedule, hits: &Hits) -> (Reasons, (String, Trail)) {
         let plan = &self.resolved.plan;
-        let name = trail_name(self.request, plan, self.file);
-        let made = format(self.services.clock.now());
-        let now = trail(plan, &self.keys, self.salt, self.contents, made);
-        let before = match self.caches.main().trail(&name).await {
-            Ok(before) => before,
-            Err(error) => {
-                tracing::debug!(%error, "reading what the last build was made from");
-                None
-            }
+        let name = trail_name(plan, self.file);
+        let now = Trail {
+            made: format(self.services.clock.now()),
+            origin: origin(self.request, self.file),
+            stages: stages(plan, &self.keys, self.salt, self.contents),
         };
+        let before = self.caches.main().trails(&name).await;
+        let before = before.unwrap_or_else(|error| {
+            tracing::debug!(%error, "reading what earlier builds were made from");
+            Trails::default()
+        });
         let comparison = Comparison {
             request: self.request,
             plan,
             schedule,
             hits,
             now: &now,
-            before: before.as_ref(),
+            before: &before,
         };
         // A first build has nothing to be compared with, and needs no telling so at every step.
-        let reasons = match before.is_some() || self.purpose == Purpose::Explain {
-            true => comparison.reasons(),
-            false => HashMap::new(),
+        let is_first = before.builds.is_empty() && self.purpose != Purpose::Explain;
+        let reasons = match is_first {
+            true => HashMap::new(),
+            false => comparison.reasons(),
         };
         (reasons, (name, now))
     }
@@ -259,7 +261,7 @@ fn is_part_of_target(plan: &Plan, stage: StageId) -> bool {
 }
 
 /// What changes the bytes of layers without being an instruction.
-fn salt(request: &BuildRequest, plan: &Plan) -> Salt {
+pub(crate) fn salt(request: &BuildRequest, plan: &Plan) -> Salt {
     let encoding = match request.format.compression {
         Compression::None => "tar",
         Compression::Gzip { .. } => "gzip",

@@ -14,12 +14,12 @@ use tokio::sync::Mutex;
 use tracing::Instrument as _;
 use yadokari_image::History;
 use yadokari_image::media_type::Family;
-use yadokari_plan::{Base, Key, Operation, Stage, StageId, Step};
+use yadokari_plan::{Base, Operation, Stage, StageId, Step};
 use yadokari_tree::{Tree, diff};
 
 use crate::caching::lookup::Hit;
 use crate::caching::record::Identity;
-use crate::caching::rekey::{Known, Standing};
+use crate::caching::rekey::{Known, Names, Standing};
 use crate::error::BuildError;
 use crate::events::{Event, Outcome};
 use crate::outputs::assemble::{INSTRUCTION, ImageLayer};
@@ -156,13 +156,13 @@ impl Walk {
                 if let Some(reasons) = at.work.reasons.get(&(at.stage.id, at.index)) {
                     at.work.tell(Event::Missed { step: id, reasons });
                 }
-                self.work(at, step, known.restated)
+                self.work(at, step, known.names)
                     .instrument(work_span!("step", "{}", step.title))
                     .await?
             }
         };
         if step.operation.makes_layer() {
-            self.standing.pass(step, known.restated);
+            self.standing.pass(step, known.names.content);
         }
         self.rows.extend(step.history.as_ref().map(|row| History {
             created: None,
@@ -205,12 +205,7 @@ impl Walk {
         Outcome::Cached
     }
 
-    async fn work(
-        &mut self,
-        at: At<'_>,
-        step: &Step,
-        restated: Option<Key>,
-    ) -> Result<Outcome, BuildError> {
+    async fn work(&mut self, at: At<'_>, step: &Step, names: Names) -> Result<Outcome, BuildError> {
         let made = match &step.operation {
             Operation::Metadata => return Ok(Outcome::Metadata),
             Operation::Run(command) => run::run(at, command, &mut self.files).await?,
@@ -225,7 +220,7 @@ impl Walk {
         };
         let identity = Identity {
             below: self.standing.below.clone(),
-            restated,
+            names,
         };
         self.add(at, step, made, identity).await
     }

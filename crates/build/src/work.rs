@@ -272,6 +272,20 @@ impl Work {
         false
     }
 
+    /// Whether all layers of a stage come from the cache under the keys that were planned.
+    pub(crate) fn is_all_cached(&self, id: StageId) -> bool {
+        let Some(stage) = self.plan.stage(id) else {
+            return false;
+        };
+        let steps = stage.steps.iter().enumerate();
+        let mut layers = steps.filter(|(_, step)| step.operation.makes_layer());
+        let own = layers.all(|(index, _)| self.schedule.is_cached(stage, index));
+        own && match stage.base {
+            Base::Stage(parent) => self.is_all_cached(parent),
+            _ => true,
+        }
+    }
+
     /// The files of an image that is copied or mounted from.
     pub(crate) fn image_files(&self, key: &ImageKey) -> Arc<Mutex<StageFiles>> {
         Arc::clone(&self.image_files[key])

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use yadokari_image::{Descriptor, Digest, Manifest, Reference};
 use yadokari_plan::Key;
-use yadokari_store::{Blob, Content, Export, ImageBlobs, LayerBlob, Layout, Others};
+use yadokari_store::{Blob, Content, Export, ImageBlobs, LayerBlob, Layout, Others, Swept};
 
 use crate::record::Documents;
 use crate::scope::{record_tag, trail_tag};
 use crate::trail;
-use crate::{CacheError, Record, Trail};
+use crate::{CacheError, Record, Trails};
 
 /// A cache on disk.
 #[derive(Debug, Clone)]
@@ -75,8 +76,8 @@ impl Directory {
         Layout::open(&self.path).is_ok_and(|layout| layout.blob(&record.layer).is_ok())
     }
 
-    /// The configuration that carries a trail.
-    pub(crate) fn trail(
+    /// The configuration that carries trails.
+    pub(crate) fn trails(
         &self,
         scope: Option<&str>,
         name: &str,
@@ -90,17 +91,18 @@ impl Directory {
         Ok(Some(layout.read(&manifest.config)?))
     }
 
-    pub(crate) fn save_trail(
+    pub(crate) fn save_trails(
         &self,
         scope: Option<&str>,
         name: &str,
-        trail: &Trail,
+        trails: &Trails,
     ) -> Result<(), CacheError> {
-        let image = trail::image(trail);
+        let image = trail::image(trails);
         let bytes = image.layer;
         let open = move || Ok(Box::new(Cursor::new(bytes.clone())) as Box<dyn Read + Send>);
         let layer = LayerBlob::new(image.layer_descriptor, open);
-        self.write(&trail_tag(scope, name), image.documents, layer, &trail.made)
+        let made = trails.builds.first().map_or("", |trail| &trail.made);
+        self.write(&trail_tag(scope, name), image.documents, layer, made)
     }
 
     /// The entries of the index with the tags of this cache; none if there is no cache yet.
@@ -124,40 +126,24 @@ impl Directory {
             .into_iter()
             .filter(|(tag, _)| tags.contains(tag))
             .collect();
-        let mut orphans = BTreeSet::new();
+        let mut released = BTreeSet::new();
         for (tag, entry) in &gone {
-            orphans.extend(self.blobs_of(&layout, entry));
+            released.extend(layout.named_by(entry));
             layout.forget(tag)?;
         }
-        for entry in layout.index()?.manifests {
-            for needed in self.blobs_of(&layout, &entry) {
-                orphans.remove(&needed);
-            }
-        }
-        orphans
-            .into_iter()
-            .try_for_each(|digest| self.remove_blob(digest))
-    }
-
-    /// The manifest of an entry and all that it names.
-    fn blobs_of(&self, layout: &Layout, entry: &Descriptor) -> BTreeSet<Digest> {
-        let mut blobs = BTreeSet::from([entry.digest]);
-        let manifest = layout.read(entry).ok();
-        if let Some(manifest) = manifest.and_then(|bytes| Manifest::parse(&bytes).ok()) {
-            blobs.insert(manifest.config.digest);
-            blobs.extend(manifest.layers().iter().map(|layer| layer.digest));
-        }
-        blobs
+        Ok(layout.release(&released)?)
     }
 
     pub(crate) fn remove_blob(&self, digest: Digest) -> Result<(), CacheError> {
-        let path = self.path.join("blobs/sha256").join(digest.hex());
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(CacheError::disk("remove", path, error))
-            }
-            _ => Ok(()),
+        Ok(Layout::open(&self.path)?.remove_blob(digest)?)
+    }
+
+    /// Removes blobs from before this time that nothing on the list needs, or counts them.
+    pub(crate) fn sweep(&self, before: SystemTime, dry_run: bool) -> Result<Swept, CacheError> {
+        if !self.path.join("index.json").exists() {
+            return Ok(Swept::default());
         }
+        Ok(Layout::open(&self.path)?.sweep(before, dry_run)?)
     }
 
     fn manifest(&self, tag: &str) -> Result<Option<(Layout, Vec<u8>)>, CacheError> {
@@ -172,6 +158,16 @@ impl Directory {
         Ok(Some((layout, manifest)))
     }
 
+    /// The blobs of what a tag stands for; none if that is nothing.
+    fn named_under(&self, tag: &str) -> BTreeSet<Digest> {
+        let layout = Layout::open(&self.path).ok();
+        let found = layout.and_then(|layout| {
+            let entry = layout.find(&name(tag).to_string()).ok()??;
+            Some(layout.named_by(&entry))
+        });
+        found.unwrap_or_default()
+    }
+
     fn write(
         &self,
         tag: &str,
@@ -183,7 +179,11 @@ impl Directory {
         let mut export = Export::new(Content::Image(image));
         export.names = vec![name(tag)];
         export.created = Some(created.to_owned());
-        Layout::write(&self.path, &[export], Others::Keep)?;
+        let replaced = self.named_under(tag);
+        let layout = Layout::write(&self.path, &[export], Others::Keep)?;
+        if !replaced.is_empty() {
+            layout.release(&replaced)?;
+        }
         Ok(())
     }
 }

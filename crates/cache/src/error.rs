@@ -1,8 +1,5 @@
 //! Why a cache could not be used.
 
-use std::io;
-use std::path::PathBuf;
-
 use yadokari_image::DocumentError;
 use yadokari_plan::Key;
 use yadokari_registry::RegistryError;
@@ -49,24 +46,4 @@ pub enum CacheError {
         /// What is missing or wrong.
         reason: String,
     },
-    /// A file of the cache cannot be read or removed.
-    #[error("cannot {action} {}", path.display())]
-    Disk {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-impl CacheError {
-    pub(crate) fn disk(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Disk {
-            action,
-            path: path.into(),
-            source,
-        }
-    }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 use yadokari_image::{Digest, Manifest};
 use yadokari_layer::decompressed;
+use yadokari_store::Swept;
 
 use crate::mounts::{MountStore, Saved};
 use crate::record::claimed;
@@ -38,7 +39,7 @@ pub struct Entry {
 pub enum EntryKind {
     /// The layer of a step.
     Record(Box<Record>),
-    /// What the last build of a target was made from.
+    /// What the last builds of a target were made from.
     Trail,
     /// A saved cache mount.
     Mount(Box<Saved>),
@@ -103,6 +104,9 @@ fn total(entries: &[&Entry]) -> u64 {
     layers.values().sum()
 }
 
+/// How long what nothing names yet may belong to somebody who is still writing.
+const UNDER_WAY: Duration = Duration::from_secs(3600);
+
 /// How many entries are asked about at the same time.
 const CONCURRENT: usize = 16;
 
@@ -162,6 +166,19 @@ impl LayerCache {
                 let tags: Vec<String> = entries.iter().map(|entry| entry.tag.clone()).collect();
                 directory.remove(&tags)
             }
+        }
+    }
+
+    /// Removes what nothing here needs any more and what was not just written, or counts it: what earlier versions, and
+    /// builds that were cut off, left in a directory. A registry has a clean-up of its own, and nothing is done.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the directory cannot be read or a file not be removed.
+    pub fn sweep(&self, now: SystemTime, dry_run: bool) -> Result<Swept, CacheError> {
+        match &self.place {
+            Place::Registry(_) => Ok(Swept::default()),
+            Place::Directory(directory) => directory.sweep(now - UNDER_WAY, dry_run),
         }
     }
 

@@ -8,7 +8,7 @@
 //! A cache that cannot be read or written never fails a build: callers turn a [`CacheError`] into a
 //! warning and a miss.
 //!
-//! Beside records a cache holds [`Trail`]s: what the keys of the last build of a target were made from, so that
+//! Beside records a cache holds [`Trails`]: what the keys of the last builds of a target were made from, so that
 //! the next one can say why it misses. [`LayerCache::entries`], [`LayerCache::remove`] and [`LayerCache::verify`]
 //! are for whoever keeps the house.
 
@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
+use tokio::sync::Mutex;
 use yadokari_image::Repository;
 use yadokari_plan::Key;
 use yadokari_registry::Client;
@@ -34,7 +35,9 @@ pub use error::CacheError;
 pub use inventory::{Entry, EntryKind, Finding, Limits, doomed};
 pub use record::Record;
 pub use scope::Scopes;
-pub use trail::{Fact, FileFact, Trail, TrailStage, TrailStep, changed, why};
+pub use trail::{
+    Fact, FileFact, Nearest, Origin, Trail, TrailStage, TrailStep, Trails, changed, why,
+};
 
 use crate::directory::Directory;
 use crate::repository::RegistryCache;
@@ -183,34 +186,47 @@ impl LayerCache {
         }
     }
 
-    /// What the last build that goes by this name was made from, if one is known.
+    /// What the last builds that go by this name were made from, in all scopes, those of the first scope first.
     ///
     /// # Errors
     ///
     /// [`CacheError`] if the place cannot be asked, or what it holds is no trail.
-    pub async fn trail(&self, name: &str) -> Result<Option<Trail>, CacheError> {
-        for scope in self.scopes.all() {
-            let found = match &self.place {
-                Place::Registry(registry) => registry.trail(scope, name).await?,
-                Place::Directory(directory) => directory.trail(scope, name)?,
-            };
-            if let Some(config) = found {
-                return trail::read(&config).map(Some);
-            }
+    pub async fn trails(&self, name: &str) -> Result<Trails, CacheError> {
+        let scopes = self.scopes.all();
+        let answers = join_all(scopes.iter().map(|scope| self.trails_of(*scope, name)));
+        let mut all = Trails::default();
+        for found in answers.await {
+            all.builds.extend(found?.builds);
         }
-        Ok(None)
+        Ok(all)
     }
 
-    /// Keeps what a build was made from, in place of what was known of the last one of this name.
+    async fn trails_of(&self, scope: Option<&str>, name: &str) -> Result<Trails, CacheError> {
+        let found = match &self.place {
+            Place::Registry(registry) => registry.trails(scope, name).await?,
+            Place::Directory(directory) => directory.trails(scope, name)?,
+        };
+        found.map_or(Ok(Trails::default()), |config| trail::read(&config))
+    }
+
+    /// Keeps what a build was made from, beside what is known of others of this name.
+    ///
+    /// Builds of one process take turns. Of several machines that do this at the same moment one may undo what the
+    /// other wrote; its next build is then compared with its neighbour's.
     ///
     /// # Errors
     ///
     /// [`CacheError`] if the place refuses.
-    pub async fn save_trail(&self, name: &str, trail: &Trail) -> Result<(), CacheError> {
+    pub async fn save_trail(&self, name: &str, trail: Trail) -> Result<(), CacheError> {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        let _turn = TURN.lock().await;
         let scope = self.scopes.own();
+        // What cannot be read, because another version wrote it, is replaced.
+        let mut trails = self.trails_of(scope, name).await.unwrap_or_default();
+        trails.keep(trail);
         match &self.place {
-            Place::Registry(registry) => registry.save_trail(scope, name, trail).await,
-            Place::Directory(directory) => directory.save_trail(scope, name, trail),
+            Place::Registry(registry) => registry.save_trails(scope, name, &trails).await,
+            Place::Directory(directory) => directory.save_trails(scope, name, &trails),
         }
     }
 

@@ -9,7 +9,7 @@ use yadokari_store::Blob;
 use crate::record::Documents;
 use crate::scope::{record_tag, trail_tag};
 use crate::trail::{self, CONFIG_LIMIT};
-use crate::{CacheError, Record, Trail};
+use crate::{CacheError, Record, Trails};
 
 /// A cache in a registry.
 #[derive(Debug, Clone)]
@@ -75,8 +75,8 @@ impl RegistryCache {
         Ok(size == Some(layer.size))
     }
 
-    /// The configuration that carries a trail.
-    pub(crate) async fn trail(
+    /// The configuration that carries trails.
+    pub(crate) async fn trails(
         &self,
         scope: Option<&str>,
         name: &str,
@@ -95,13 +95,13 @@ impl RegistryCache {
         Ok(Some(config.to_vec()))
     }
 
-    pub(crate) async fn save_trail(
+    pub(crate) async fn save_trails(
         &self,
         scope: Option<&str>,
         name: &str,
-        trail: &Trail,
+        trails: &Trails,
     ) -> Result<(), CacheError> {
-        let image = trail::image(trail);
+        let image = trail::image(trails);
         let layer = Bytes::from(image.layer);
         self.push_small(&image.layer_descriptor, &layer).await?;
         self.put(&trail_tag(scope, name), image.documents).await

@@ -1,5 +1,7 @@
 //! An OCI image layout as a directory.
 
+mod unneeded;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use crate::error::{At, StoreError};
 use crate::image_blobs::{ImageBlobs, InvalidImage, LayerBlob};
 use crate::scratch::{ScratchFile, write_atomically};
 use crate::spool::Blob;
+
+pub use unneeded::Swept;
 
 pub(crate) const LAYOUT_FILE: &str = "oci-layout";
 pub(crate) const LAYOUT_TEXT: &[u8] = b"{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -272,6 +276,10 @@ impl Layout {
             self.add_blob(&blobs, digest, &source)?;
         }
         let _lock = self.lock()?;
+        // Somebody may have removed, before this lock, what was found to be here.
+        for (digest, source) in content::blobs(exports) {
+            self.add_blob(&blobs, digest, &source)?;
+        }
         let marker = self.path.join(LAYOUT_FILE);
         if !marker.try_exists().at("examine", &marker)? {
             write_atomically(&marker, LAYOUT_TEXT)?;

@@ -26,7 +26,7 @@ pub use content::ExportError;
 pub use entries::{CREATED, Content, Export, IMAGE_NAME, REF_NAME};
 pub use error::StoreError;
 pub use image_blobs::{ImageBlobs, InvalidImage, LayerBlob};
-pub use layout::{Layout, LayoutError, Others};
+pub use layout::{Layout, LayoutError, Others, Swept};
 pub use receive::ReceiveError;
 pub use scratch::{ScratchFile, append_line, write_atomically};
 pub use spool::{Blob, Spool};

@@ -8,12 +8,12 @@ use std::time::SystemTime;
 use futures::future::join_all;
 use yadokari_cache::{LayerCache, Location, Record, Scopes};
 use yadokari_image::{Digest, Repository};
-use yadokari_plan::{Key, Keys, Operation, Plan, Stage};
+use yadokari_plan::{Base, Key, Keys, Operation, Plan, Source, Stage, StageId};
 use yadokari_registry::Mount;
 
 use crate::caching::record::chain;
 use crate::events::{Event, Events};
-use crate::prepare::schedule::StepKey;
+use crate::prepare::schedule::{StepKey, sources};
 use crate::request::{BuildRequest, CacheLocation, CacheSource, NoCache};
 use crate::services::Services;
 use crate::stage::layers::Place;
@@ -245,13 +245,50 @@ pub(crate) async fn lookup_all(
     caches: &Caches,
 ) -> Hits {
     let now = services.clock.now();
-    let asked = plan.stages.iter().flat_map(|stage| {
-        let steps = (0..stage.steps.len()).filter(|index| is_looked_up(request, stage, *index));
-        steps.filter_map(|index| Some(((stage.id, index), keys.step(stage.id, index)?)))
-    });
+    let asked = looked_up(request, plan).into_iter();
+    let asked = asked.filter_map(|id| Some((id, keys.step(id.0, id.1)?)));
     let answers =
         asked.map(|(step, key)| async move { Some((step, caches.lookup(key, now).await?)) });
     join_all(answers).await.into_iter().flatten().collect()
+}
+
+/// The steps that are looked for under their planned keys.
+///
+/// What is taken from a stage that the user wants to be made anew has to be seen first: by its content it may be found
+/// later.
+pub(crate) fn looked_up(request: &BuildRequest, plan: &Plan) -> Vec<StepKey> {
+    let renewed = renewed(request, plan);
+    let steps = plan.stages.iter().flat_map(|stage| {
+        let steps = (0..stage.steps.len()).filter(|index| is_looked_up(request, stage, *index));
+        steps.map(move |index| (stage, index))
+    });
+    steps
+        .filter(|(stage, index)| !takes_from(&stage.steps[*index].operation, &renewed))
+        .map(|(stage, index)| (stage.id, index))
+        .collect()
+}
+
+/// Stages that are made anew: those that the user wants to be, and those that start or take something from one.
+pub(crate) fn renewed(request: &BuildRequest, plan: &Plan) -> HashSet<StageId> {
+    let mut renewed = HashSet::new();
+    for stage in &plan.stages {
+        let starts_from_one =
+            matches!(&stage.base, Base::Stage(parent) if renewed.contains(parent));
+        let mut steps = stage.steps.iter();
+        if is_excluded(request, stage)
+            || starts_from_one
+            || steps.any(|step| takes_from(&step.operation, &renewed))
+        {
+            renewed.insert(stage.id);
+        }
+    }
+    renewed
+}
+
+/// Whether a step takes something from one of these stages.
+pub(crate) fn takes_from(operation: &Operation, stages: &HashSet<StageId>) -> bool {
+    let mut taken = sources(operation).into_iter();
+    taken.any(|source| matches!(source, Source::Stage(id) if stages.contains(id)))
 }
 
 /// Whether records of a step are looked for.

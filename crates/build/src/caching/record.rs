@@ -7,7 +7,7 @@ use yadokari_image::Platform;
 use yadokari_plan::{Key, Operation, Step};
 
 use crate::caching::lookup::{Caches, Hit, is_kind_cached};
-use crate::caching::rekey::Known;
+use crate::caching::rekey::{Known, Names};
 use crate::caching::standing::Below;
 use crate::error::BuildError;
 use crate::outputs::publish::push_early;
@@ -20,8 +20,8 @@ use crate::work::Work;
 pub(crate) struct Identity {
     /// What is below the layer.
     pub(crate) below: Below,
-    /// The step's key by content, where that is known.
-    pub(crate) restated: Option<Key>,
+    /// The step's keys by content, where they are known.
+    pub(crate) names: Names,
 }
 
 /// Keeps a step's layer under its keys and pushes it, as soon as it is finished.
@@ -81,14 +81,13 @@ fn adoption(at: At<'_>, step: &Step, known: &Known, hit: &Hit) -> Option<Adoptio
     let caches = at.work.cache.clone()?;
     let planned = at.work.keys.step(at.stage.id, at.index)?;
     let wanted = at.work.request.cache.push && is_kind_cached(&at.work.request, &step.operation);
-    let restated = known.restated.filter(|key| *key != planned);
-    let keys = match (caches.is_main(hit), known.as_planned) {
-        (true, true) => return None,
-        (true, false) => vec![(planned, restated)],
-        (false, _) => std::iter::once((planned, restated))
-            .chain(restated.map(|key| (key, None)))
-            .collect(),
-    };
+    let is_there = |key: Key| caches.is_main(hit) && known.found_under == Some(key);
+    let mut keys = known.names.records(planned);
+    if known.found_under == Some(planned) && caches.is_main(hit) {
+        // The build that left it there wrote the others too.
+        return None;
+    }
+    keys.retain(|(key, _)| !is_there(*key));
     wanted.then_some((caches, keys))
 }
 
@@ -122,11 +121,11 @@ impl Keeper {
             return;
         };
         // A layer below that cannot be made ends the build; nobody needs this record then.
-        let Ok(record) = self.record(finished).await else {
+        let Ok(mut record) = self.record(finished).await else {
             return;
         };
-        let other = self.identity.restated.filter(|key| *key != self.key);
-        for key in std::iter::once(self.key).chain(other) {
+        for (key, restated) in self.identity.names.records(self.key) {
+            record.restated = restated;
             if let Err(error) = self.caches.main().save(key, &record, blob, None).await {
                 work.notice(&format!("layers were not cached: {}", chain(&error)));
                 return;
@@ -134,6 +133,7 @@ impl Keeper {
         }
     }
 
+    /// The record but for its key.
     async fn record(&mut self, finished: &FinishedLayer) -> Result<Record, BuildError> {
         let lineage = self.identity.below.lineage().await?;
         let listed = &finished.listed;
@@ -144,7 +144,7 @@ impl Keeper {
             instruction: self.instruction.clone(),
             platform: self.platform.clone(),
             parent: lineage.of_record(&self.operation),
-            restated: self.identity.restated.filter(|key| *key != self.key),
+            restated: None,
         })
     }
 }

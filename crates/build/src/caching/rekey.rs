@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use futures::future::join_all;
 use yadokari_context::hash_below;
 use yadokari_plan::{ContentKey, Key, Operation, Source, Step, Taking, chained};
@@ -34,10 +35,34 @@ pub(crate) struct Standing {
 pub(crate) struct Known {
     /// Its layer.
     pub(crate) hit: Option<Hit>,
-    /// The layer was found under the planned key.
-    pub(crate) as_planned: bool,
-    /// Its key by content.
-    pub(crate) restated: Option<Key>,
+    /// The key that the layer was found under.
+    pub(crate) found_under: Option<Key>,
+    /// The step's keys by content.
+    pub(crate) names: Names,
+}
+
+/// The keys that a step's result goes by besides the planned one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Names {
+    /// What is below it is known by content; what it takes from elsewhere, as it was planned. Nothing has to be read for
+    /// this one.
+    pub(crate) below: Option<Key>,
+    /// All is known by content.
+    pub(crate) content: Option<Key>,
+}
+
+impl Names {
+    /// All keys that a result goes by, each with what its record says of the key by content.
+    pub(crate) fn records(self, planned: Key) -> Vec<(Key, Option<Key>)> {
+        let mut keys = vec![planned];
+        for key in [self.below, self.content].into_iter().flatten() {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        let restated = |key| self.content.filter(|content| *content != key);
+        keys.into_iter().map(|key| (key, restated(key))).collect()
+    }
 }
 
 impl Standing {
@@ -64,7 +89,9 @@ impl Standing {
         self.chain = chain.map(|(below, key)| chained(step, below, key));
     }
 
-    /// Finds a step's layer and its key by content.
+    /// Finds a step's layer and its keys by content.
+    ///
+    /// What a step takes from another stage is read for that only where nothing less tells whether there is a layer.
     pub(crate) async fn know(&mut self, at: At<'_>, step: &Step) -> Result<Known, BuildError> {
         let id = (at.stage.id, at.index);
         let Some(planned) = at.work.keys.step(at.stage.id, at.index) else {
@@ -72,60 +99,70 @@ impl Standing {
         };
         let hit = at.work.hits.get(&id);
         if let Some(hit) = hit.filter(|_| at.work.schedule.is_cached(at.stage, at.index)) {
-            return Ok(Known {
-                restated: Some(hit.record.restated.unwrap_or(planned)),
-                hit: Some(hit.clone()),
-                as_planned: true,
-            });
+            return Ok(Known::found(hit.clone(), planned, Names::default()));
         }
-        let restated = self.restated(at, step).await?;
-        let found = if is_looked_up(&at.work.request, at.stage, at.index) {
-            self.find(at, step, planned, restated).await?
-        } else {
-            None
-        };
-        let (hit, as_planned) = found.unzip();
-        if let Some(hit) = &hit {
-            at.work
-                .late
-                .lock()
-                .expect("nothing panics while it holds this lock")
-                .insert(hit.record.layer.digest);
+        let below = self.key_on_content(at);
+        let as_planned = below.filter(|_| takes_as_planned(at));
+        if let Some((hit, key)) = self.find(at, step, [Some(planned), as_planned]).await? {
+            let names = Names {
+                below,
+                ..Names::default()
+            };
+            return Ok(Known::found(hit, key, names));
         }
-        Ok(Known {
-            hit,
-            as_planned: as_planned.unwrap_or_default(),
-            restated,
+        let content = self.restated(at, step).await?;
+        let names = Names { below, content };
+        let other = content.filter(|key| *key != planned && Some(*key) != as_planned);
+        Ok(match self.find(at, step, [other, None]).await? {
+            Some((hit, key)) => Known::found(hit, key, names),
+            None => Known {
+                names,
+                ..Known::default()
+            },
         })
     }
 
-    /// Looks for a layer that fits now that more is known than when the build was planned; says with it whether it
-    /// goes by the planned key.
+    /// Looks under some keys, in this order, for a layer that fits now that more is known than when the build was
+    /// planned.
     async fn find(
         &mut self,
         at: At<'_>,
         step: &Step,
-        planned: Key,
-        restated: Option<Key>,
-    ) -> Result<Option<(Hit, bool)>, BuildError> {
-        let mut candidates: Vec<(Hit, bool)> = Vec::new();
-        let planned_hit = at.work.hits.get(&(at.stage.id, at.index)).cloned();
-        candidates.extend(planned_hit.map(|hit| (hit, true)));
-        if let Some(key) = restated.filter(|key| *key != planned) {
-            self.ask(at, key).await;
-            let restated_hit = self.asked.get(&key).cloned().flatten();
-            candidates.extend(restated_hit.map(|hit| (hit, false)));
-        }
-        let Some(caches) = at.work.cache.as_ref().filter(|_| !candidates.is_empty()) else {
+        keys: [Option<Key>; 2],
+    ) -> Result<Option<(Hit, Key)>, BuildError> {
+        let Some(caches) = at.work.cache.as_ref() else {
             return Ok(None);
         };
-        let lineage = self.below.lineage().await?;
-        for (hit, as_planned) in candidates {
+        if !is_looked_up(&at.work.request, at.stage, at.index) {
+            return Ok(None);
+        }
+        for key in keys.into_iter().flatten() {
+            let Some(hit) = self.record(at, key).await else {
+                continue;
+            };
+            let lineage = self.below.lineage().await?;
             if fits(&step.operation, hit.record.parent, Some(lineage)) && caches.holds(&hit).await {
-                return Ok(Some((hit, as_planned)));
+                remember(at, &hit);
+                return Ok(Some((hit, key)));
             }
         }
         Ok(None)
+    }
+
+    /// The record of a key, which for the planned one is known already.
+    async fn record(&mut self, at: At<'_>, key: Key) -> Option<Hit> {
+        if Some(key) == at.work.keys.step(at.stage.id, at.index) {
+            return at.work.hits.get(&(at.stage.id, at.index)).cloned();
+        }
+        // Its type is boxed: it is deeper than compilers like.
+        self.ask(at, key).boxed().await;
+        self.asked.get(&key).cloned().flatten()
+    }
+
+    /// The step's key on top of what is below by content, where what it takes is as it was planned.
+    fn key_on_content(&self, at: At<'_>) -> Option<Key> {
+        let keys = &at.work.keys;
+        keys.restated(at.stage.id, at.index, self.chain?, &|_| None)
     }
 
     /// Asks for a key, and at the same time for those of the steps that follow, as far as they are known.
@@ -174,6 +211,38 @@ impl Standing {
         let known = |taking: &Taking| contents.get(&taking.index).copied();
         Ok(keys.restated(at.stage.id, at.index, chain, &known))
     }
+}
+
+impl Known {
+    /// A layer with its record, which says what the key by content is where that is another one.
+    fn found(hit: Hit, key: Key, names: Names) -> Self {
+        let content = names.content.or(hit.record.restated).unwrap_or(key);
+        Self {
+            found_under: Some(key),
+            names: Names {
+                content: Some(content),
+                ..names
+            },
+            hit: Some(hit),
+        }
+    }
+}
+
+/// Remembers that a layer came from the cache.
+fn remember(at: At<'_>, hit: &Hit) {
+    let late = &at.work.late;
+    late.lock()
+        .expect("nothing panics while it holds this lock")
+        .insert(hit.record.layer.digest);
+}
+
+/// Whether all that a step takes from elsewhere is what was planned: images, and stages of which nothing is done again.
+fn takes_as_planned(at: At<'_>) -> bool {
+    let mut takings = at.work.keys.takings(at.stage.id, at.index);
+    takings.all(|taking| match taking.stage {
+        Some(stage) => at.work.is_all_cached(stage),
+        None => true,
+    })
 }
 
 /// Digests what a step takes from a stage or an image; `None` if it is not there, which the step itself will say.

@@ -154,7 +154,22 @@ fn from_layout(text: &str) -> Result<SourceImage, BuildError> {
 }
 
 impl SourceImage {
-    fn for_planner(&self) -> ResolvedImage {
+    /// An image without layers that nobody has to fetch.
+    #[cfg(test)]
+    pub(crate) fn known(reference: &Reference, config: ImageConfig) -> Self {
+        let bytes = config.to_bytes();
+        let config_descriptor = Descriptor::of(Family::Oci.config(), &bytes);
+        let manifest = Manifest::new(Family::Oci, config_descriptor, Vec::new());
+        Self {
+            digest: Digest::of(&yadokari_image::json::indented(&manifest)),
+            manifest,
+            config,
+            place: Place::Registry(reference.clone()),
+            name: reference.to_string(),
+        }
+    }
+
+    pub(crate) fn for_planner(&self) -> ResolvedImage {
         ResolvedImage {
             manifest: self.digest,
             config_digest: self.manifest.config.digest,

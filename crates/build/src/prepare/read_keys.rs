@@ -58,6 +58,22 @@ impl<'a> FileKeys<'a> {
         Ok(keys)
     }
 
+    /// The same of contexts that are listed already.
+    #[cfg(test)]
+    pub(crate) fn of(
+        context: Arc<ContextFiles>,
+        named: HashMap<String, Arc<ContextFiles>>,
+        images: &'a BTreeMap<ImageKey, SourceImage>,
+        remotes: &'a Remotes,
+    ) -> Self {
+        Self {
+            context: Some(context),
+            named,
+            images,
+            remotes,
+        }
+    }
+
     fn files(&self, source: &Source) -> Option<&Arc<ContextFiles>> {
         match source {
             Source::Context => self.context.as_ref(),

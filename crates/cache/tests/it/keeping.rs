@@ -1,6 +1,6 @@
 //! Scopes, trails, and keeping a cache in order, in a directory.
 
-use yadokari_cache::{EntryKind, LayerCache, Location, Record, Scopes, Trail, TrailStage};
+use yadokari_cache::{EntryKind, LayerCache, Location, Origin, Record, Scopes, Trail, TrailStage};
 
 use crate::sample::{HOUR, Sample, client, key, made};
 
@@ -69,21 +69,30 @@ async fn a_record_is_adopted_only_where_its_layer_is() {
 }
 
 #[tokio::test]
-async fn a_trail_is_found_under_its_name_and_the_later_one_counts() {
+async fn of_each_build_that_shares_a_name_the_latest_trail_is_kept() {
     let sample = Sample::new(b"layer");
     let cache = sample.directory_cache();
-    assert_eq!(cache.trail("app").await.unwrap(), None);
-    let trail = |name: &str| Trail {
+    assert_eq!(cache.trails("app").await.unwrap().builds, []);
+    let trail = |service: &str, stage: &str| Trail {
         made: "2020-01-02T03:04:05Z".to_owned(),
+        origin: Origin {
+            inputs: service.to_owned(),
+            outputs: String::new(),
+        },
         stages: vec![TrailStage {
-            name: name.to_owned(),
+            name: stage.to_owned(),
             ..TrailStage::default()
         }],
     };
-    cache.save_trail("app", &trail("one")).await.unwrap();
-    cache.save_trail("app", &trail("two")).await.unwrap();
-    assert_eq!(cache.trail("app").await.unwrap(), Some(trail("two")));
-    assert_eq!(cache.trail("other").await.unwrap(), None);
+    for (service, stage) in [("web", "one"), ("api", "two"), ("web", "three")] {
+        let kept = cache.save_trail("app", trail(service, stage)).await;
+        kept.unwrap();
+    }
+    assert_eq!(
+        cache.trails("app").await.unwrap().builds,
+        [trail("web", "three"), trail("api", "two")]
+    );
+    assert_eq!(cache.trails("other").await.unwrap().builds, []);
     assert_eq!(found(&cache, 'a').await, None);
 }
 
@@ -119,4 +128,56 @@ async fn what_is_removed_takes_its_bytes_along_and_leaves_those_of_others() {
     assert!(!cache.holds(&sample.record).await.unwrap());
     assert!(cache.holds(&other.record).await.unwrap());
     assert_eq!(cache.entries().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_does_not_grow_when_the_same_is_written_again() {
+    let sample = Sample::new(b"layer");
+    let cache = sample.directory_cache();
+    let blobs = sample.folder.path().join("cache/blobs/sha256");
+    let write = |round: u32| {
+        let (cache, sample) = (&cache, &sample);
+        async move {
+            let made = format!("2020-01-02T03:04:{round:02}Z");
+            let record = Record {
+                created: made.clone(),
+                ..sample.record.clone()
+            };
+            let kept = cache.save(key('a'), &record, &sample.blob, None).await;
+            kept.unwrap();
+            let trail = Trail {
+                made,
+                ..Trail::default()
+            };
+            cache.save_trail("app", trail).await.unwrap();
+        }
+    };
+    write(1).await;
+    let count = || std::fs::read_dir(&blobs).unwrap().count();
+    let first = count();
+    for round in 2..6 {
+        write(round).await;
+        assert_eq!(count(), first, "round {round}");
+    }
+    assert!(found(&cache, 'a').await.is_some());
+}
+
+#[tokio::test]
+async fn what_a_cut_off_build_left_is_swept_once_it_is_old() {
+    let sample = Sample::new(b"layer");
+    let cache = sample.directory_cache();
+    assert_eq!(cache.sweep(made(), false).unwrap().blobs, 0, "no cache yet");
+    sample.keep(&cache, key('a'), None).await;
+    let blobs = sample.folder.path().join("cache/blobs/sha256");
+    let left = blobs.join("e".repeat(64));
+    std::fs::write(&left, "left over").unwrap();
+    let now = left.metadata().unwrap().modified().unwrap();
+    assert_eq!(
+        cache.sweep(now, false).unwrap().blobs,
+        0,
+        "it may be in the making"
+    );
+    assert_eq!(cache.sweep(now + 2 * HOUR, true).unwrap().bytes, 9);
+    assert_eq!(cache.sweep(now + 2 * HOUR, false).unwrap().blobs, 1);
+    assert!(found(&cache, 'a').await.is_some());
 }

@@ -95,6 +95,7 @@ async fn prune(
             if !prune.dry_run {
                 cache.remove(&old).await.map_err(refused)?;
             }
+            gone.extend(swept(&cache, now, prune.dry_run)?);
         }
         Place::Local(local) => gone = local.prune(&limits, now, prune.dry_run).await?,
     }
@@ -119,6 +120,19 @@ async fn prune(
         text::counted(gone.len(), "entry", "entries"),
         text::bytes(bytes)
     ))
+}
+
+/// Removes what no record of a directory needs, or counts it; nothing if there is none of that.
+fn swept(cache: &LayerCache, now: SystemTime, dry_run: bool) -> Result<Option<Item>, Failure> {
+    let swept = cache.sweep(now, dry_run).map_err(refused)?;
+    Ok((swept.blobs > 0).then(|| Item {
+        kind: "unused",
+        name: String::new(),
+        about: text::counted(swept.blobs, "file", "files") + " that nothing needs any more",
+        scope: None,
+        size: swept.bytes,
+        made: None,
+    }))
 }
 
 /// Without a limit what goes is what no build would use any more.
@@ -233,7 +247,7 @@ fn item(entry: &Entry) -> Item {
     let short = |digits: String| digits.chars().take(12).collect::<String>();
     let (kind, about) = match &entry.kind {
         EntryKind::Record(record) => ("layer", record.instruction.clone()),
-        EntryKind::Trail => ("trail", "what the last build was made from".to_owned()),
+        EntryKind::Trail => ("trail", "what the last builds were made from".to_owned()),
         EntryKind::Mount(saved) => {
             let about = format!("cache mount {} ({})", saved.id, saved.platform);
             ("mount", about)

@@ -10,7 +10,7 @@ use yadokari_cache::{Finding, LayerCache, Limits, Location, doomed};
 use yadokari_registry::Client;
 use yadokari_store::{Blob, Spool};
 
-use super::{Item, entries, item};
+use super::{Item, entries, item, swept};
 use crate::report::Failure;
 
 /// The state directory of this machine.
@@ -95,6 +95,7 @@ impl Local {
                 .await
                 .map_err(|error| Failure::new(&error))?;
         }
+        gone.extend(swept(&cache, now, dry_run)?);
         Ok(gone)
     }
 
