@@ -183,7 +183,7 @@ mod tests {
         let layout = written(directory.path(), &[b"new"], "a:1");
         let foreign = directory.path().join("blobs/sha256/notes.txt");
         fs::write(&foreign, "not ours").unwrap();
-        let now = SystemTime::now();
+        let now = foreign.metadata().unwrap().modified().unwrap();
         assert_eq!(layout.sweep(now - HOUR, false).unwrap(), Swept::default());
         let counted = layout.sweep(now + HOUR, true).unwrap();
         assert_eq!(counted.blobs, 3);
