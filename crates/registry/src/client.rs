@@ -167,6 +167,7 @@ mod tests {
         movable(client.check_push(&repository));
         movable(client.put_manifest(&reference, source.clone(), ""));
         movable(client.tags(&repository));
+        movable(client.referrers(&repository, digest));
         movable(client.delete(&reference));
     }
 }

@@ -94,6 +94,8 @@ pub enum Operation {
     CheckPush,
     /// Listing tags.
     ListTags,
+    /// Listing what refers to a manifest.
+    ListReferrers(Digest),
     /// Deleting a manifest or tag.
     Delete(String),
 }
@@ -307,6 +309,7 @@ impl fmt::Display for Operation {
             Self::PushManifest(name) => write!(f, "push manifest {name} to"),
             Self::CheckPush => f.write_str("check push permission for"),
             Self::ListTags => f.write_str("list tags of"),
+            Self::ListReferrers(digest) => write!(f, "list referrers of {digest} in"),
             Self::Delete(name) => write!(f, "delete {name} of"),
         }
     }

@@ -1,7 +1,7 @@
 //! Client for container registries: the OCI distribution API over one HTTP stack.
 //!
 //! [`Client`] pulls manifests, configs and blobs, pushes blobs and manifests, mounts,
-//! lists and deletes. What goes over the wire is written down in `oci-client`'s
+//! lists, also what refers to a manifest, and deletes. What goes over the wire is written down in `oci-client`'s
 //! types; requests are made here, so that authentication, mirrors, retries, resumed
 //! transfers and TLS follow one set of rules for every operation.
 //!
@@ -29,7 +29,9 @@ mod login;
 mod manifest;
 mod mirror;
 mod options;
+mod pages;
 mod places;
+mod referrers;
 mod resolve;
 mod response;
 mod retry;
@@ -52,6 +54,7 @@ pub use greet::{Greeting, LoginKind};
 pub use manifest::{Accept, ManifestHead, RawManifest};
 pub use mirror::{Mirror, MirrorError, parse_registry_map};
 pub use options::{ClientCertificate, ExtraTries, Options, Proxies, Scope, Timeouts, TlsOptions};
+pub use referrers::referrers_tag;
 pub use resolve::ResolvedImage;
 pub use retry::RetryPolicy;
 pub use secret::Secret;

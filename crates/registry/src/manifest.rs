@@ -130,7 +130,8 @@ impl Client {
 
     /// Writes a manifest or index under the reference's tag, or under its digest if it has one.
     ///
-    /// All blobs that it names must be there already.
+    /// All blobs that it names must be there already. One that names a subject becomes a referrer of it, also in
+    /// registries that do not know of referrers.
     ///
     /// # Errors
     ///
@@ -142,6 +143,23 @@ impl Client {
         media_type: &str,
     ) -> Result<Digest, RegistryError> {
         let bytes = bytes.into();
+        let answer = self
+            .put_document(reference, bytes.clone(), media_type)
+            .await?;
+        if !answer.headers().contains_key("oci-subject") {
+            self.tag_referrer(reference.name(), &bytes, media_type)
+                .await?;
+        }
+        Ok(Digest::of(&bytes))
+    }
+
+    /// Writes a document, and checks that it came through whole.
+    pub(crate) async fn put_document(
+        &self,
+        reference: &Reference,
+        bytes: Bytes,
+        media_type: &str,
+    ) -> Result<Response, RegistryError> {
         let digest = Digest::of(&bytes);
         let name = reference.identifier();
         let endpoint = Endpoint::new(reference.name(), Purpose::Push);
@@ -161,16 +179,17 @@ impl Client {
                 .header(CONTENT_TYPE, kind.clone())
                 .body(Payload::Bytes(bytes.clone()))
         });
-        match digest_header(&answer.await?) {
+        let answer = answer.await?;
+        match digest_header(&answer) {
             Some(found) if found != digest => Err(call.failed(Cause::DigestMismatch {
                 expected: digest,
                 found,
             })),
-            _ => Ok(digest),
+            _ => Ok(answer),
         }
     }
 
-    async fn manifest_at(
+    pub(crate) async fn manifest_at(
         &self,
         endpoint: &Endpoint,
         reference: &Reference,

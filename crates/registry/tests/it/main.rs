@@ -19,6 +19,8 @@ mod push;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
+mod referrers;
+#[cfg(test)]
 mod signature;
 #[cfg(test)]
 mod tls;
