@@ -98,6 +98,7 @@ impl Export {
             Content::Image(image) => {
                 let mut entry = image.descriptor().clone();
                 entry.platform = image.platform();
+                entry.artifact_type = image.artifact_type();
                 entry
             }
             Content::Index {

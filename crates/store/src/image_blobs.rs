@@ -64,6 +64,7 @@ impl fmt::Debug for LayerBlob {
 pub struct ImageBlobs {
     descriptor: Box<Descriptor>,
     manifest: Vec<u8>,
+    artifact_type: Option<String>,
     config_descriptor: Box<Descriptor>,
     config: Vec<u8>,
     layers: Vec<LayerBlob>,
@@ -110,6 +111,7 @@ impl ImageBlobs {
         let parsed = Manifest::parse(&manifest)?;
         check_config(&parsed, &config)?;
         check_layers(&parsed, &layers)?;
+        let artifact_type = artifact_type(&parsed);
         let media_type = parsed
             .media_type
             .as_deref()
@@ -117,6 +119,7 @@ impl ImageBlobs {
         Ok(Self {
             descriptor: Box::new(Descriptor::of(media_type, &manifest)),
             manifest,
+            artifact_type,
             config_descriptor: Box::new(parsed.config),
             config,
             layers,
@@ -153,6 +156,12 @@ impl ImageBlobs {
         &self.layers
     }
 
+    /// What kind of artifact this is, as an index lists it. None for a container image that belongs to no other manifest.
+    #[must_use]
+    pub fn artifact_type(&self) -> Option<String> {
+        self.artifact_type.clone()
+    }
+
     /// The platform the config names, as an index lists it: without the version and features of the
     /// operating system. None for what is not a container image.
     #[must_use]
@@ -166,6 +175,14 @@ impl ImageBlobs {
             ..Platform::new(config.os, config.architecture)
         })
     }
+}
+
+fn artifact_type(manifest: &Manifest) -> Option<String> {
+    let of_config = || {
+        let belongs = manifest.subject.is_some();
+        belongs.then(|| manifest.config.media_type.clone())
+    };
+    manifest.artifact_type.clone().or_else(of_config)
 }
 
 fn check_config(manifest: &Manifest, config: &[u8]) -> Result<(), InvalidImage> {

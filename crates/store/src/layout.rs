@@ -73,6 +73,18 @@ pub enum LayoutError {
         /// Its size in bytes, as it is or as it is claimed.
         size: u64,
     },
+    /// None of the images is the one that is meant, or several may be.
+    #[error("{}", no_choice(path, wanted.as_deref(), names, *images))]
+    Choice {
+        /// The directory.
+        path: PathBuf,
+        /// The tag, name or digest that was asked for.
+        wanted: Option<String>,
+        /// The names there are.
+        names: Vec<String>,
+        /// How many entries there are.
+        images: usize,
+    },
     /// Manifest, config and layers do not fit together.
     #[error("image {digest} is not valid")]
     Image {
@@ -87,6 +99,19 @@ pub enum LayoutError {
     /// An image could not be copied in.
     #[error(transparent)]
     Export(#[from] ExportError),
+}
+
+fn no_choice(path: &Path, wanted: Option<&str>, names: &[String], images: usize) -> String {
+    let path = path.display();
+    let named = match names {
+        [] => "none of them has a name".to_owned(),
+        names => format!("their names are {}", names.join(", ")),
+    };
+    match (wanted, images) {
+        (_, 0) => format!("{path} holds no image"),
+        (Some(wanted), _) => format!("{path} has no image {wanted}; {named}"),
+        (None, images) => format!("{path} holds {images} images instead of one; {named}"),
+    }
 }
 
 #[derive(Deserialize)]
@@ -137,6 +162,11 @@ impl Layout {
             false => layout.write_new(exports)?,
         }
         Ok(layout)
+    }
+
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The list of images.
@@ -345,7 +375,7 @@ fn same_entry(old: &Descriptor, new: &Descriptor) -> bool {
     }
 }
 
-fn annotation<'a>(entry: &'a Descriptor, key: &str) -> Option<&'a str> {
+pub(crate) fn annotation<'a>(entry: &'a Descriptor, key: &str) -> Option<&'a str> {
     Some(entry.annotations.as_ref()?.get(key)?.as_str())
 }
 

@@ -8,6 +8,7 @@
 
 mod archive;
 mod archive_read;
+mod choose;
 mod content;
 mod entries;
 mod error;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use archive::{Flavour, write_archive, write_archive_file};
 pub use archive_read::{ArchiveError, read_archive};
+pub use choose::LayoutName;
 pub use content::ExportError;
 pub use entries::{CREATED, Content, Export, IMAGE_NAME, REF_NAME};
 pub use error::StoreError;

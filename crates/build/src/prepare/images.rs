@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use yadokari_dockerfile::{Dockerfile, suggest};
 use yadokari_image::media_type::Family;
-use yadokari_image::{Descriptor, Digest, ImageConfig, Manifest, Reference};
+use yadokari_image::{
+    Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, media_type,
+};
 use yadokari_plan::{
     ImageKey, ImageRequest, ImageSource, Images, Plan, Progress, Request, ResolvedImage,
 };
-use yadokari_store::Layout;
+use yadokari_store::{Layout, LayoutName};
 
 use crate::error::{BuildError, BuildErrorKind};
 use crate::outputs::assemble::ImageLayer;
@@ -72,7 +74,7 @@ async fn find(
         ImageSource::Registry(reference) => {
             from_registry(wanted, reference, dockerfile, services).await
         }
-        ImageSource::Layout(path) => from_layout(path),
+        ImageSource::Layout(text) => from_layout(text, &wanted.key.platform),
     };
     found.map_err(|error| error.at(wanted.span))
 }
@@ -124,23 +126,12 @@ fn similar(word: &str, dockerfile: &Dockerfile) -> Option<String> {
     Some(format!("{nearest}{tag}"))
 }
 
-/// Reads `PATH[:TAG][@DIGEST]`; without either the directory must hold one image.
-fn from_layout(text: &str) -> Result<SourceImage, BuildError> {
-    let (path, digest) = match text.split_once('@') {
-        Some((path, digest)) => (path, Some(digest)),
-        None => (text, None),
-    };
-    let layout = Layout::open(path)?;
-    let entries = layout.index()?.manifests;
-    let entry = match digest {
-        Some(digest) => entries
-            .into_iter()
-            .find(|entry| entry.digest.to_string() == digest),
-        None => entries.into_iter().next(),
-    };
-    let entry = entry.ok_or_else(|| {
-        BuildErrorKind::Refused(format!("oci-layout://{text}: no such image in the layout"))
-    })?;
+/// Reads `PATH[:TAG][@DIGEST]`; without either the directory must hold one image. Of an index the platform's image is taken.
+fn from_layout(text: &str, platform: &Platform) -> Result<SourceImage, BuildError> {
+    let name = LayoutName::parse(text);
+    let layout = Layout::open(&name.path)?;
+    let chosen = layout.choose(name.tag.as_deref(), name.digest)?;
+    let entry = of_platform(&layout, chosen, platform, text)?;
     let image = layout.image(&entry)?;
     let manifest = Manifest::parse(image.manifest()).map_err(yadokari_store::InvalidImage::from)?;
     let config = ImageConfig::parse(image.config()).map_err(yadokari_store::InvalidImage::from)?;
@@ -148,8 +139,30 @@ fn from_layout(text: &str) -> Result<SourceImage, BuildError> {
         manifest,
         config,
         digest: entry.digest,
-        place: Place::Directory(path.into()),
+        place: Place::Directory(name.path.into()),
         name: format!("oci-layout://{text}"),
+    })
+}
+
+/// The entry itself, or the one for a platform if it is an index.
+fn of_platform(
+    layout: &Layout,
+    entry: Descriptor,
+    platform: &Platform,
+    text: &str,
+) -> Result<Descriptor, BuildError> {
+    if !media_type::is_index(&entry.media_type) {
+        return Ok(entry);
+    }
+    let bytes = layout.read(&entry)?;
+    let index = Index::parse(&bytes).map_err(yadokari_store::InvalidImage::from)?;
+    index.select(platform).cloned().ok_or_else(|| {
+        let offered: Vec<_> = index.platforms().map(ToString::to_string).collect();
+        let offered = offered.join(", ");
+        BuildErrorKind::Refused(format!(
+            "oci-layout://{text} has no image for {platform}; it has {offered}"
+        ))
+        .into()
     })
 }
 
