@@ -22,6 +22,7 @@ use crate::cancel::unless_cancelled;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Expectation, PlannedStep};
 use crate::outputs::assemble::{Assembled, Encoding, Parts, assemble};
+use crate::outputs::early::Waiting;
 use crate::outputs::publish::{CONCURRENT, Finished, publish, refuse_unpushable};
 use crate::prepare::inputs::Inputs;
 use crate::prepare::{Prepared, Purpose, prepare};
@@ -253,6 +254,7 @@ impl Attempt<'_> {
             span: tracing::Span::current(),
             told: std::sync::Mutex::default(),
             uploads: Semaphore::new(CONCURRENT),
+            waiting: Waiting::default(),
         })
     }
 }

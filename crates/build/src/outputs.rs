@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 pub(crate) mod disk;
+pub(crate) mod early;
 pub(crate) mod engine;
 pub(crate) mod files;
 pub(crate) mod publish;

@@ -23,11 +23,11 @@ use crate::caching::rekey::{Known, Names, Standing};
 use crate::error::BuildError;
 use crate::events::{Event, Outcome};
 use crate::outputs::assemble::{INSTRUCTION, ImageLayer};
-use crate::outputs::publish::push_early;
+use crate::outputs::early;
 use crate::stage::files::StageFiles;
 use crate::stage::layers::Layer;
 use crate::stage::pack::{Label, Sources};
-use crate::step::{At, Made, copy, run, workdir};
+use crate::step::{At, Made, Waited, copy, run, workdir};
 use crate::time::format;
 use crate::trace::work_span;
 use crate::work::{Work, step_id};
@@ -70,6 +70,7 @@ pub(crate) async fn build(
             stage,
             index,
             others: &others,
+            waited: &Waited::default(),
         };
         if let Err(error) = walk.step(at, step).await {
             work.tell(Event::Failed(step_id(id, index)));
@@ -153,6 +154,9 @@ impl Walk {
         let outcome = match &known.hit {
             Some(hit) => self.cached(at, step, hit, &known),
             None => {
+                if step.operation.makes_layer() {
+                    early::begin(at.work);
+                }
                 if let Some(reasons) = at.work.reasons.get(&(at.stage.id, at.index)) {
                     at.work.tell(Event::Missed { step: id, reasons });
                 }
@@ -171,13 +175,8 @@ impl Walk {
             empty_layer: row.empty_layer,
             ..History::default()
         }));
-        let took = at
-            .work
-            .services
-            .clock
-            .now()
-            .duration_since(started)
-            .unwrap_or_default();
+        let since = at.work.services.clock.now().duration_since(started);
+        let took = at.waited.without(since.unwrap_or_default());
         at.work.tell(Event::Finished {
             step: id,
             outcome,
@@ -316,7 +315,7 @@ fn send_base(work: &Arc<Work>, stage: &Stage, layers: &[Layer]) {
         let pusher = Arc::clone(work);
         work.in_background(async move {
             if let Ok(finished) = layer.finished().await {
-                push_early(&pusher, &finished).await;
+                early::push_known(&pusher, finished).await;
             }
         });
     }

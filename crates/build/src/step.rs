@@ -11,6 +11,8 @@ pub(crate) mod workdir;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use yadokari_layer::Contents;
 use yadokari_plan::{Source, Stage, StageId};
@@ -18,9 +20,9 @@ use yadokari_rootfs::{Root, Snapshot};
 use yadokari_tree::{Changes, Tree};
 
 use crate::error::BuildError;
-use crate::stage::StageFuture;
 use crate::stage::files::StageFiles;
 use crate::stage::pack::Sources;
+use crate::stage::{StageFuture, StageResult};
 use crate::users::Accounts;
 use crate::work::Work;
 
@@ -31,6 +33,24 @@ pub(crate) struct At<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) index: usize,
     pub(crate) others: &'a HashMap<StageId, StageFuture>,
+    /// How long it stood still for other stages, which is no time of its own.
+    pub(crate) waited: &'a Waited,
+}
+
+/// Time that passed without work.
+#[derive(Debug, Default)]
+pub(crate) struct Waited(AtomicU64);
+
+impl Waited {
+    fn add(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// What is left of a time that holds the waits.
+    pub(crate) fn without(&self, time: Duration) -> Duration {
+        time.saturating_sub(Duration::from_micros(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 /// What a step made of its stage's files.
@@ -53,6 +73,16 @@ pub(crate) enum Made {
 }
 
 impl At<'_> {
+    /// What another stage came to, once it is built.
+    pub(crate) async fn other(&self, id: &StageId) -> Result<Arc<StageResult>, BuildError> {
+        let clock = &self.work.services.clock;
+        let began = clock.now();
+        let result = self.others[id].clone().await;
+        let time = clock.now().duration_since(began);
+        self.waited.add(time.unwrap_or_default());
+        result
+    }
+
     /// The tree that a step reads, and the directory its files are in.
     pub(crate) async fn source(
         &self,
@@ -64,7 +94,7 @@ impl At<'_> {
             Source::Context => Arc::clone(&self.work.context),
             Source::Named(name) => Arc::clone(&self.work.named[name]),
             Source::Stage(id) => {
-                let stage = self.others[id].clone().await?;
+                let stage = self.other(id).await?;
                 return files_of(&stage.files, self.work).await;
             }
             Source::Image(key) => return files_of(&self.work.image_files(key), self.work).await,

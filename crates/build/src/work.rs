@@ -24,6 +24,7 @@ use crate::caching::lookup::{Caches, Hits};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Events, StepId};
 use crate::outputs::assemble::ImageLayer;
+use crate::outputs::early::Waiting;
 use crate::prepare::images::SourceImage;
 use crate::prepare::inputs::LocalFiles;
 use crate::prepare::schedule::{Schedule, StepKey};
@@ -75,6 +76,8 @@ pub(crate) struct Work {
     pub(crate) background: std::sync::Mutex<Vec<JoinHandle<()>>>,
     /// Bounds how many layers are pushed at the same time while the build goes on.
     pub(crate) uploads: Semaphore,
+    /// Layers that are not pushed before a step has to be done.
+    pub(crate) waiting: Waiting,
     /// The span of the whole build.
     pub(crate) span: tracing::Span,
     /// Notices that were given.

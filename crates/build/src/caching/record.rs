@@ -10,7 +10,7 @@ use crate::caching::lookup::{Caches, Hit, is_kind_cached};
 use crate::caching::rekey::{Known, Names};
 use crate::caching::standing::Below;
 use crate::error::BuildError;
-use crate::outputs::publish::push_early;
+use crate::outputs::early;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::step::At;
 use crate::work::Work;
@@ -44,7 +44,7 @@ pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer, identity: Identity) {
             keeper.keep(&work, &finished).await;
         }
         if is_published {
-            push_early(&work, &finished).await;
+            early::push(&work, &finished).await;
         }
     });
 }
@@ -69,7 +69,7 @@ pub(crate) fn keep_found(at: At<'_>, step: &Step, layer: &Layer, known: &Known) 
             }
         }
         if is_published && let Ok(finished) = layer.finished().await {
-            push_early(&work, &finished).await;
+            early::push_known(&work, finished).await;
         }
     });
 }

@@ -260,7 +260,7 @@ async fn content(
         Operation::Metadata | Operation::Workdir(_) => None,
     };
     let files = match source {
-        Some(Source::Stage(id)) => Arc::clone(&at.others[id].clone().await?.files),
+        Some(Source::Stage(id)) => Arc::clone(&at.other(id).await?.files),
         Some(Source::Image(key)) => at.work.image_files(key),
         _ => return Ok(None),
     };

@@ -233,21 +233,8 @@ async fn push_contents(
     Ok(())
 }
 
-/// Pushes a layer before the image is finished, so that little is left to do at the end.
-///
-/// What fails here is tried again, and reported, when the image is published.
-pub(crate) async fn push_early(work: &Work, layer: &Arc<FinishedLayer>) {
-    for repository in repositories(&work.request) {
-        let permit = work.uploads.acquire().await;
-        if let Err(error) = push_layer(work, &repository, layer).await {
-            tracing::debug!(%error, "pushing a layer before the image is finished");
-        }
-        drop(permit);
-    }
-}
-
 /// Makes sure that a repository has a layer: it may be there, or in another repository of the registry, or here.
-async fn push_layer(
+pub(crate) async fn push_layer(
     work: &Work,
     repository: &Repository,
     layer: &Arc<FinishedLayer>,

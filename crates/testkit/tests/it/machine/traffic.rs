@@ -103,7 +103,7 @@ fn a_build_asks_for_no_more_than_it_needs() {
 
     let again = place.build("repeat push", first.path(), &["app:2"], &flags);
     assert!(again.sent < 100_000, "{again:?}");
-    assert!(again.total() <= 25, "{again:?}");
+    assert!(again.total() <= 17, "{again:?}");
     assert_eq!(of(&again, "PUT manifest"), 1, "{again:?}");
 
     let cached = place.build("fully cached build", second.path(), &["app:3"], &flags);
@@ -111,7 +111,7 @@ fn a_build_asks_for_no_more_than_it_needs() {
         cached.sent < 100_000 && cached.received < 100_000,
         "{cached:?}"
     );
-    assert!(cached.total() <= 25, "{cached:?}");
+    assert!(cached.total() <= 17, "{cached:?}");
     assert_eq!(of(&cached, "PUT manifest"), 1, "{cached:?}");
 }
 
