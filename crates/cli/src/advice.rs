@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use yadokari_build::{BuildError, BuildErrorKind, CopyFailure};
-use yadokari_context::DockerfileError;
+use yadokari_context::{ContextError, DockerfileError};
 
 /// A cause that the error's own chain does not have.
 pub(crate) fn cause(error: &BuildError) -> Option<String> {
@@ -37,6 +37,9 @@ pub(crate) fn hint(error: &BuildError) -> Option<String> {
             Some("name the Dockerfile with --file, and give its context as the argument".to_owned())
         }
         BuildErrorKind::Cancelled => None,
+        BuildErrorKind::Context(ContextError::Object(error)) if error.hint().is_some() => {
+            error.hint().map(str::to_owned)
+        }
         _ => of_system(error),
     }
 }

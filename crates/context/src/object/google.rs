@@ -26,6 +26,25 @@ pub(super) fn store(
     builder.build()
 }
 
+/// What to set where a bucket cannot be read for want of credentials.
+pub(super) const HINT: &str = "GOOGLE_APPLICATION_CREDENTIALS names a service account's key file, GOOGLE_SERVICE_ACCOUNT_KEY holds one; \
+     GOOGLE_SKIP_SIGNATURE=true reads a public bucket";
+
+/// Whether variables say who asks, or that nobody does.
+pub(super) fn has_credentials(stores: &ObjectStores) -> bool {
+    [
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "GOOGLE_BEARER_TOKEN",
+        "GOOGLE_SKIP_SIGNATURE",
+        "STORAGE_EMULATOR_HOST",
+    ]
+    .iter()
+    .any(|name| stores.variable(name).is_some())
+}
+
 /// The emulator's address; Google's own clients take it with and without a scheme.
 fn emulator(host: &str) -> String {
     let host = host.trim_end_matches('/');

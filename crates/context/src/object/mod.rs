@@ -44,6 +44,16 @@ pub enum ObjectError {
         /// The store's words.
         source: Box<object_store::Error>,
     },
+    /// Nothing said who asks, and the machine has no credentials of its own either.
+    #[error("cannot read {address} with credentials of this machine, and no others are set")]
+    NoCredentials {
+        /// The object.
+        address: String,
+        /// The variables that hold credentials.
+        hint: &'static str,
+        /// The answer of the machine's metadata service.
+        source: Box<object_store::Error>,
+    },
     /// The key is none.
     #[error("{address} names no object")]
     Key {
@@ -55,6 +65,34 @@ pub enum ObjectError {
     /// The profile of AWS cannot be used.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+}
+
+impl ObjectError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoCredentials { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
+
+    /// The same; where nobody said who asks, a failure of the machine's own credentials is told as that.
+    fn without_credentials(self, has_credentials: bool, hint: &'static str) -> Self {
+        match self {
+            // What the store itself answers has kinds of its own.
+            Self::Store { address, source }
+                if !has_credentials && matches!(*source, object_store::Error::Generic { .. }) =>
+            {
+                Self::NoCredentials {
+                    address,
+                    hint,
+                    source,
+                }
+            }
+            other => other,
+        }
+    }
 }
 
 /// The bytes of an object, as they come.
@@ -80,14 +118,17 @@ impl ObjectStores {
     pub(crate) async fn s3(&self, bucket: &str, key: &str) -> Result<Bytestream, ObjectError> {
         let address = format!("s3://{bucket}/{key}");
         let store = s3::store(self, bucket, &address)?;
-        open(&store, key, address).await
+        let opened = open(&store, key, address).await;
+        opened.map_err(|error| error.without_credentials(s3::has_credentials(self), s3::HINT))
     }
 
     /// Opens `gs://bucket/key`.
     pub(crate) async fn google(&self, bucket: &str, key: &str) -> Result<Bytestream, ObjectError> {
         let address = format!("gs://{bucket}/{key}");
         let store = google::store(self, bucket).map_err(failed(&address))?;
-        open(&store, key, address).await
+        let opened = open(&store, key, address).await;
+        opened
+            .map_err(|error| error.without_credentials(google::has_credentials(self), google::HINT))
     }
 
     /// Opens a blob, if there are credentials for Azure; without any, its address is downloaded as any other.

@@ -36,17 +36,32 @@ pub(super) fn store(
     builder.build().map_err(failed(address))
 }
 
+/// What to set where a bucket cannot be read for want of credentials.
+pub(super) const HINT: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or AWS_WEB_IDENTITY_TOKEN_FILE with \
+     AWS_ROLE_ARN; AWS_SKIP_SIGNATURE=true reads a public bucket";
+
+/// Whether variables or a profile say who asks, or that nobody does.
+pub(super) fn has_credentials(stores: &ObjectStores) -> bool {
+    let nobody = stores.variable("AWS_SKIP_SIGNATURE").is_some_and(is_true);
+    let keys = || Profile::load(stores).and_then(|profile| profile.credentials());
+    nobody
+        || NAMED.iter().any(|name| stores.variable(name).is_some())
+        || keys().is_ok_and(|keys| !keys.is_empty())
+}
+
+/// The variables that say who asks.
+const NAMED: [&str; 4] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
+
 /// Keys, role and region of the profile that is in use. Keys in variables win, as does a role that a variable names.
 fn from_profile(stores: &ObjectStores) -> Result<Vec<(AmazonS3ConfigKey, String)>, ObjectError> {
     let profile = Profile::load(stores)?;
     let mut settings = vec![];
-    let named = [
-        "AWS_ACCESS_KEY_ID",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    ];
-    if named.iter().all(|name| stores.variable(name).is_none()) {
+    if NAMED.iter().all(|name| stores.variable(name).is_none()) {
         settings.extend(profile.credentials()?);
     }
     let placed = ["AWS_REGION", "AWS_DEFAULT_REGION"];

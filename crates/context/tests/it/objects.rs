@@ -241,3 +241,44 @@ async fn blobs_of_azure_are_fetched_with_the_accounts_key() {
     let text = told(&get(address, &wrong, scratch.path()).await.unwrap_err());
     assert!(text.contains("403") && !text.contains("d3Jvbmc"), "{text}");
 }
+
+#[tokio::test]
+async fn without_credentials_the_variables_that_hold_them_are_named() {
+    let refusing = ObjectServer::start(|_| (403, vec![]));
+    let scratch = tempfile::tempdir().unwrap();
+    let home = scratch.path().to_str().unwrap();
+    let address = refusing.address.as_str();
+    // The machine's metadata service refuses.
+    let table = [
+        (
+            "s3://bucket/x.tar.gz",
+            vec![("AWS_METADATA_ENDPOINT", address), ("HOME", home)],
+            "AWS_ACCESS_KEY_ID",
+        ),
+        (
+            "s3://bucket/x.tar.gz",
+            vec![
+                ("AWS_METADATA_ENDPOINT", address),
+                ("HOME", home),
+                ("S3_ENDPOINT", address),
+            ],
+            "AWS_SKIP_SIGNATURE",
+        ),
+    ];
+    for (object, variables, named) in table {
+        let error = get(object, &variables, scratch.path()).await.unwrap_err();
+        let hint = match &error {
+            ContextError::Object(error) => error.hint(),
+            _ => None,
+        };
+        assert!(hint.unwrap_or_default().contains(named), "{}", told(&error));
+    }
+    // Where nobody is meant to ask with a name, the store's own answer is told.
+    let public = [
+        ("S3_ENDPOINT", address),
+        ("AWS_SKIP_SIGNATURE", "true"),
+        ("HOME", home),
+    ];
+    let error = get("s3://bucket/x.tar.gz", &public, scratch.path()).await;
+    assert!(told(&error.unwrap_err()).contains("403"));
+}
