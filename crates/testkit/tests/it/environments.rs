@@ -3,6 +3,7 @@
 mod containers;
 mod machine;
 mod podman;
+mod pods;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -10,12 +10,12 @@ use super::{Outcome, SCRIPT, everybody, project};
 use crate::support::job::{DEBUG, skip_without_ground};
 
 /// Podman with storage of its own, which it leaves mounted.
-struct Podman {
-    directory: tempfile::TempDir,
+pub(super) struct Podman {
+    pub(super) directory: tempfile::TempDir,
 }
 
 impl Podman {
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new("podman");
         for (flag, name) in [("--root", "root"), ("--runroot", "run")] {
             command.arg(flag).arg(self.directory.path().join(name));
@@ -95,7 +95,7 @@ fn podmans_containers_are_no_different() {
     }
 }
 
-fn move_image(podman: &Podman) {
+pub(super) fn move_image(podman: &Podman) {
     let (docker, archive) = (
         Docker::start().unwrap(),
         tempfile::NamedTempFile::new().unwrap(),

@@ -1,0 +1,126 @@
+//! The examples for Kubernetes, played by podman: their pods build and push with the login of their secret.
+
+use std::process::Command;
+
+use serde_yaml::{Mapping, Value};
+use yadokari_testkit::registry::Options;
+use yadokari_testkit::{Login, Registry, base, cache, needs, process, skip_unless, validate};
+
+use super::podman::{Podman, move_image};
+use crate::support::job::{DEBUG, skip_without_ground};
+
+/// The image whose container keeps a pod's namespaces.
+const PAUSE: &str = "localhost/pause:1";
+
+/// Podman takes its limits and that image from here.
+const SETTINGS: &str = "[containers]
+default_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]
+[engine]
+infra_image = \"localhost/pause:1\"
+";
+
+#[test]
+fn the_pods_of_the_examples_build_and_push() {
+    skip_without_ground!();
+    skip_unless!(needs::program("podman"));
+    let podman = Podman {
+        directory: tempfile::tempdir().unwrap(),
+    };
+    move_image(&podman);
+    make_pause(&podman);
+    let registry = Registry::start(Options {
+        login: Some(Login {
+            user: "builder".to_owned(),
+            password: "change me".to_owned(),
+        }),
+        ..Options::default()
+    });
+    let registry = registry.unwrap();
+    let (layout, endpoint) = (base::busybox().unwrap(), registry.endpoint());
+    endpoint.push(&layout, "library/busybox", "1").unwrap();
+    let context = podman.directory.path().join("context");
+    std::fs::create_dir(&context).unwrap();
+    let from = format!("FROM {}/library/busybox:1\n", registry.address());
+    std::fs::write(context.join("Dockerfile"), from + "RUN echo made > /made\n").unwrap();
+    for name in ["job", "user-namespace-pod", "cache-volume"] {
+        let file = podman.directory.path().join(format!("{name}.yaml"));
+        let documents = documents(name, &registry.address(), context.to_str().unwrap());
+        std::fs::write(&file, documents).unwrap();
+        play(&podman, &file);
+        validate::pushed(&endpoint, "team/app", "latest").unwrap_or_else(|error| {
+            panic!("{name}: {error:#}");
+        });
+    }
+}
+
+/// Plays a file, waits for its container, and takes the pod away again.
+fn play(podman: &Podman, file: &std::path::Path) {
+    let settings = podman.directory.path().join("containers.conf");
+    std::fs::write(&settings, SETTINGS).unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = podman.command();
+        command.args(arguments).env("CONTAINERS_CONF", &settings);
+        // Podman takes directories beside it that are called like an image for sources of it.
+        command.current_dir("/");
+        command
+    };
+    process::run(command(&["kube", "play", "--build=false"]).arg(file)).unwrap();
+    let status = process::run(&mut command(&["wait", "build-app-build"])).unwrap();
+    let said = process::finish(&mut command(&["logs", "build-app-build"])).unwrap();
+    assert_eq!(status.trim(), "0", "{}", said.output);
+    process::run(command(&["kube", "down"]).arg(file)).unwrap();
+}
+
+fn make_pause(podman: &Podman) {
+    let file = podman.directory.path().join("Pause");
+    let text = format!("FROM {DEBUG}\nENTRYPOINT [\"/busybox/busybox\", \"sleep\", \"100000\"]\n");
+    std::fs::write(&file, text).unwrap();
+    let mut build: Command = podman.command();
+    build.args(["build", "--tag", PAUSE, "--file"]).arg(&file);
+    process::run(build.arg(podman.directory.path())).unwrap();
+}
+
+/// The documents of an example and of its secret, for a registry and a context on this machine.
+fn documents(name: &str, registry: &str, context: &str) -> String {
+    let read = |name: &str| {
+        let path = cache::workspace().join(format!("examples/kubernetes/{name}.yaml"));
+        let text = std::fs::read_to_string(path).unwrap();
+        text.replace("registry.example.com/tools/yadokari:executor", DEBUG)
+            .replace("registry.example.com", registry)
+            .replace(
+                "git://git.example.com/team/app.git#refs/heads/main",
+                "dir:///context",
+            )
+    };
+    let mut texts = vec![read("secret")];
+    for document in read(name).split("\n---\n") {
+        let pod = as_pod(serde_yaml::from_str(document).unwrap(), context);
+        texts.push(serde_yaml::to_string(&pod).unwrap());
+    }
+    texts.join("---\n")
+}
+
+/// A Job as the pod that it makes, since podman knows no jobs; with the context, and with this machine's network.
+fn as_pod(mut document: Value, context: &str) -> Value {
+    if document["kind"] == "Job" {
+        document["spec"] = document["spec"]["template"]["spec"].clone();
+        document["apiVersion"] = "v1".into();
+        document["kind"] = "Pod".into();
+    }
+    if document["kind"] != "Pod" {
+        return document;
+    }
+    let yaml = |text: String| serde_yaml::from_str::<Value>(&text).unwrap();
+    document["spec"]["hostNetwork"] = true.into();
+    // Which memory a container may have is no business of this test, and a control group for it not always there.
+    document["spec"]["containers"][0]["resources"] = Mapping::new().into();
+    let mounts = document["spec"]["containers"][0]["volumeMounts"].as_sequence_mut();
+    mounts
+        .unwrap()
+        .push(yaml("{name: context, mountPath: /context}".to_owned()));
+    let volumes = document["spec"]["volumes"].as_sequence_mut();
+    volumes.unwrap().push(yaml(format!(
+        "{{name: context, hostPath: {{path: {context}}}}}"
+    )));
+    document
+}
