@@ -88,6 +88,8 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
             Index::Create(create) => run_task(&Task::Index(Box::new(create)), environment),
         },
         Command::Inspect(inspect) => run_task(&Task::Inspect(inspect), environment),
+        Command::Tags(tags) => run_task(&Task::Tags(tags), environment),
+        Command::Cleanup(cleanup) => run_task(&Task::Cleanup(cleanup), environment),
         Command::Warm(warm) => run_task(&Task::Warm(warm), environment),
         Command::Login(login) => {
             let login = Login {
@@ -95,8 +97,8 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
                 store_only: login.store_only || style == Style::Kaniko,
                 ..*login
             };
-            let done = login::run(&login, environment, read_password);
-            finish(stdout, &runtime()?.block_on(done)?)
+            let told = runtime()?.block_on(login::run(&login, environment, &mut Person))?;
+            finish(stdout, &told)
         }
         Command::Logout(logout) => {
             let done = login::logout(&logout, environment);
@@ -110,7 +112,10 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
         Command::Gitlab(gitlab) => match gitlab.command {
             GitlabCommand::Tags(tags) => command::gitlab::tags(&tags, environment, stdout),
         },
-        Command::Completions(completions) => command::completions::run(completions.shell, stdout),
+        Command::Completions(completions) => {
+            command::completions::run(completions.shell, style, stdout)
+        }
+        Command::Man(man) => command::man::run(&man, environment, stdout),
         Command::Version => finish(stdout, &format!("yadokari {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
@@ -259,10 +264,26 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::told(format!("cannot start the runtime: {error}")))
 }
 
-fn read_password() -> std::io::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+/// Whoever sits at the terminal, or writes to standard input.
+struct Person;
+
+impl login::Prompt for Person {
+    fn read_all(&mut self) -> std::io::Result<String> {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    fn ask(&mut self, question: &str) -> std::io::Result<String> {
+        std::io::stderr().write_all(question.as_bytes())?;
+        let mut text = String::new();
+        std::io::stdin().read_line(&mut text)?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    fn ask_secret(&mut self, question: &str) -> std::io::Result<String> {
+        rpassword::prompt_password(question)
+    }
 }
 
 fn finish(stdout: &mut dyn std::io::Write, text: &str) -> Result<u8, Failure> {

@@ -6,11 +6,13 @@
 //! so that tests can look at each step.
 
 mod advice;
+mod amount;
 mod app;
 pub mod bake;
 pub mod command;
 pub mod console;
 pub mod convert;
+mod docker_config;
 pub mod environment;
 pub mod flags;
 pub mod gitlab;

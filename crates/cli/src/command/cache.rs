@@ -13,6 +13,7 @@ use yadokari_registry::Client;
 
 use self::local::Local;
 use super::{Stdout, ignore_broken_pipe};
+use crate::amount::{bytes, counted};
 use crate::convert::registry::settings as registry_settings;
 use crate::environment::Environment;
 use crate::flags::commands::{Cache, CacheAction, CachePlace, Prune};
@@ -99,10 +100,10 @@ async fn prune(
         }
         Place::Local(local) => gone = local.prune(&limits, now, prune.dry_run).await?,
     }
-    let bytes: u64 = gone.iter().map(|item| item.size).sum();
+    let total: u64 = gone.iter().map(|item| item.size).sum();
     if prune.place.json {
         let all: Vec<_> = gone.iter().map(text::as_json).collect();
-        let answer = json!({"removed": all, "bytes": bytes, "dry_run": prune.dry_run});
+        let answer = json!({"removed": all, "bytes": total, "dry_run": prune.dry_run});
         return Ok(format!("{answer:#}\n"));
     }
     let verb = if prune.dry_run {
@@ -117,8 +118,8 @@ async fn prune(
     };
     Ok(format!(
         "{table}{verb} {} with {}\n",
-        text::counted(gone.len(), "entry", "entries"),
-        text::bytes(bytes)
+        counted(gone.len(), "entry", "entries"),
+        bytes(total)
     ))
 }
 
@@ -179,7 +180,7 @@ async fn verify(place: &CachePlace, environment: &Environment) -> Result<(String
     }
     text.push_str(&format!(
         "{} checked, {} wrong\n",
-        text::counted(entries.len(), "entry", "entries"),
+        counted(entries.len(), "entry", "entries"),
         findings.len()
     ));
     Ok((text, code))

@@ -3,7 +3,7 @@
 use clap_complete::Shell;
 
 use super::Stdout;
-use crate::flags::parse;
+use crate::flags::{Style, parse};
 use crate::report::Failure;
 
 /// Prints a script for a shell.
@@ -11,9 +11,13 @@ use crate::report::Failure;
 /// # Errors
 ///
 /// Standard output cannot be written to.
-pub fn run(shell: Shell, stdout: &mut Stdout<'_>) -> Result<u8, Failure> {
+pub fn run(shell: Shell, style: Style, stdout: &mut Stdout<'_>) -> Result<u8, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut parse::command(), "yadokari", &mut script);
+    let (mut command, name) = match style {
+        Style::Docker => (parse::command(), "yadokari"),
+        Style::Kaniko => (parse::executor_command(), "executor"),
+    };
+    clap_complete::generate(shell, &mut command, name, &mut script);
     super::ignore_broken_pipe(stdout.write_all(&script))?;
     Ok(0)
 }

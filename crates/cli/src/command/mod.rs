@@ -7,6 +7,7 @@ pub mod completions;
 pub mod doctor;
 pub mod gitlab;
 pub mod login;
+pub mod man;
 pub mod plan;
 
 use std::io::{self, ErrorKind, Write};

@@ -6,6 +6,7 @@ mod compression;
 mod console;
 mod contexts;
 mod labels;
+mod names;
 mod output_spec;
 mod outputs;
 mod refused;
@@ -22,6 +23,7 @@ use yadokari_build::{BuildRequest, Compat, SnapshotMethod, SnapshotRequest};
 use yadokari_image::Platform;
 
 pub use console::{ConsoleSettings, LogFormat, Verbosity, console_of};
+pub use names::target;
 pub use registry::RegistrySettings;
 pub use usage::UsageError;
 

@@ -134,12 +134,7 @@ fn destinations(given: Given<'_>, specs: &[OutputSpec]) -> Result<Vec<Reference>
         .map(|text| ("output", text));
     let mut references = Vec::new();
     for (flag, text) in kaniko.chain(docker).chain(named) {
-        let wrong = |source| UsageError::Reference {
-            flag,
-            value: text.clone(),
-            source,
-        };
-        let reference = Reference::parse(text).map_err(wrong)?;
+        let reference = super::target(flag, text)?;
         if let (true, Some(tag)) = (by_digest, reference.tag()) {
             return Err(UsageError::Contradiction {
                 first: "push-by-digest=true".to_owned(),

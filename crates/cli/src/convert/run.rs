@@ -5,13 +5,15 @@ use std::net::IpAddr;
 use yadokari_build::{Network, RunDefaults};
 
 use super::{Given, UsageError, nonempty};
+use crate::docker_config::build_proxies;
 use crate::flags::go::Size;
 
-/// Variables that docker hands to every build as arguments when the user's configuration names a proxy; here they are only
-/// taken when named, but the epoch is taken as buildx takes it.
+/// The argument that buildx takes from the environment unasked.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Reads `--build-arg`. A bare name is taken from the environment, and left out when it is not set there.
+///
+/// The proxies of docker's configuration come first, as docker gives them to every build, so that flags win.
 pub(super) fn build_args(given: Given<'_>) -> Vec<(String, String)> {
     let from_environment = |name: &str| {
         given
@@ -28,7 +30,8 @@ pub(super) fn build_args(given: Given<'_>) -> Vec<(String, String)> {
         .environment
         .text(EPOCH)
         .map(|value| (EPOCH.to_owned(), value.to_owned()));
-    epoch.into_iter().chain(given_args).collect()
+    let proxies = build_proxies(given.environment);
+    proxies.into_iter().chain(epoch).chain(given_args).collect()
 }
 
 /// Reads `--network`, `--hostname`, `--add-host`, `--ulimit`, `--shm-size` and `--allow`.

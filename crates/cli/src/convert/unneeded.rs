@@ -120,12 +120,12 @@ fn variables(given: Given<'_>) -> impl Iterator<Item = String> {
             "is not needed: there are no such hints",
         ),
         (
-            "KANIKO_TELEMETRY_ENDPOINT",
-            "has no effect: OTEL_EXPORTER_OTLP_ENDPOINT names the collector of traces",
+            "KANIKO_TELEMETRY_OMIT_DOCKERFILE",
+            "is not needed: traces never carry the Dockerfile or the plan",
         ),
         (
             "KANIKO_TELEMETRY_TOKEN_EXCHANGE_ENDPOINT",
-            "has no effect: nothing is reported to anybody",
+            "has no effect: tokens are not exchanged; OTEL_EXPORTER_OTLP_HEADERS carries one to the collector",
         ),
     ];
     let set = |(name, _): &(&str, &str)| given.environment.text(name).is_some();
@@ -158,27 +158,49 @@ fn unknown_features(given: Given<'_>) -> impl Iterator<Item = String> {
 }
 
 /// Known switches without their prefix, sorted.
-const FEATURES: [&str; 20] = [
+const FEATURES: [&str; 42] = [
+    "BUILDKIT_ARG_ENV_PRECEDENCE",
     "CACHE_LOOKAHEAD",
     "CACHE_PROBE",
+    "CACHE_PROBE_AFTER_MISS",
+    "CHOWN_ON_IMPLICIT_DIRS",
     "CLEAN_KANIKO_DIR",
     "COPY_AS_ROOT",
     "COPY_CHMOD_ON_IMPLICIT_DIRS",
     "CROSS_REPO_MOUNT",
+    "DEPRECATE_INTER_STAGE_RESTORE",
     "DISABLE_HTTP2",
     "EXPAND_HEREDOC",
+    "HASH_DIR_FRAMING",
     "IGNORE_CACHED_MANIFEST",
     "INFER_CROSS_STAGE_CACHE_KEY",
     "NEW_CACHE_LAYOUT",
     "NO_PROPAGATE_ANNOTATIONS",
+    "OCI_SCRATCH_BASE",
     "OCI_STAGES",
+    "OCI_WARMER",
+    "PRECOMPILE_DOCKERIGNORE",
+    "PRESERVE_HARDLINKS",
+    "PRESERVE_MOUNTED_PATHS",
+    "RELATIVE_LINK_TARGETS",
+    "REPRODUCIBLE_PRESERVE_BASE_LAYERS",
     "RESOLVE_CACHE_KEY",
+    "ROLLING_CACHE_KEY",
+    "RUN_HONOR_GROUP",
     "RUN_MOUNT_BIND",
     "RUN_MOUNT_CACHE",
     "RUN_MOUNT_SECRET",
     "RUN_VIA_TINI",
+    "SCOPED_DOCKERIGNORE",
+    "SECUREJOIN_EXTRACTION",
     "SHARED_BASE_CACHE",
+    "SKIP_CACHED_STAGES",
+    "SKIP_RELABEL_RECOMPRESS",
+    "SKIP_WRITE_WHITEOUTS",
     "SQUASH_STAGES",
+    "UNTAR_SKIP_ROOT",
+    "VOLUME_SKIP_MKDIR",
+    "WARMER_CACHE_LOCK",
 ];
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::bake::Bake;
 use super::gitlab::Gitlab;
 use super::go::{GoDuration, Size};
-use super::images::{Copy, Index, Inspect, Push, Warm};
+use super::images::{Cleanup, Copy, Index, Inspect, Push, Tags, Warm};
 use super::{BuildFlags, RegistryFlags};
 
 /// What `yadokari` can be asked for.
@@ -30,6 +30,10 @@ pub enum Command {
     Index(Box<Index>),
     /// Show what an image in a registry is
     Inspect(Box<Inspect>),
+    /// List the tags of a repository
+    Tags(Box<Tags>),
+    /// Remove old tags of a repository, and the images that nothing needs any more
+    Cleanup(Box<Cleanup>),
     /// Fetch base images ahead, into the directory that --cache-dir names
     Warm(Box<Warm>),
     /// Store credentials for a registry
@@ -42,6 +46,8 @@ pub enum Command {
     Gitlab(Gitlab),
     /// Print a script that completes this program's command line in a shell
     Completions(Completions),
+    /// Print the manual page, or write the pages of all commands into a directory
+    Man(Man),
     /// Show the version
     Version,
 }
@@ -171,6 +177,14 @@ pub struct Logout {
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Man {
+    /// Write a page for each command into this directory
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// `doctor`.

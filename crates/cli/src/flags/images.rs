@@ -67,6 +67,9 @@ pub struct Copy {
     /// Copy one platform's image alone (default: all platforms)
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
+    /// Copy what refers to the image too: signatures, attestations, bills of materials (default: true)
+    #[arg(long, value_name = "BOOL")]
+    pub referrers: Option<Switch>,
     /// What all of these commands have.
     #[command(flatten)]
     pub common: CommonFlags,
@@ -125,6 +128,50 @@ pub struct Inspect {
     /// Platform to look at (default: this machine's, for --config)
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
+    /// What all of these commands have.
+    #[command(flatten)]
+    pub common: CommonFlags,
+}
+
+/// `tags`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Tags {
+    /// Repository to look at
+    pub repository: String,
+    /// List tags too that belong to digests, as those of signatures
+    #[arg(long, value_name = "BOOL")]
+    pub referrers: Option<Switch>,
+    /// Print the answer as JSON
+    #[arg(long, value_name = "BOOL")]
+    pub json: Option<Switch>,
+    /// What all of these commands have.
+    #[command(flatten)]
+    pub common: CommonFlags,
+}
+
+/// `cleanup`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Cleanup {
+    /// Repository to tidy up
+    pub repository: String,
+    /// Keep so many of the newest tags that could go
+    #[arg(long, value_name = "NUMBER")]
+    pub keep: Option<usize>,
+    /// Remove only what is older, as 720h
+    #[arg(long, value_name = "DURATION")]
+    pub older_than: Option<GoDuration>,
+    /// Remove only tags of this form, as `main-*` (default: all but `latest`)
+    #[arg(long = "match", value_name = "PATTERN")]
+    pub matching: Vec<String>,
+    /// Keep tags of this form, as `v[0-9]*`
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Say what would be removed and remove nothing (default: true)
+    #[arg(long, value_name = "BOOL")]
+    pub dry_run: Option<Switch>,
+    /// Print the answer as JSON
+    #[arg(long, value_name = "BOOL")]
+    pub json: Option<Switch>,
     /// What all of these commands have.
     #[command(flatten)]
     pub common: CommonFlags,

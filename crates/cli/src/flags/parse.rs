@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Args as _, CommandFactory, FromArgMatches, Parser};
 
+use super::commands::{Build, Completions};
 use super::images::{Push, Warm};
-use super::{BuildFlags, Command, Login, commands::Build};
+use super::{BuildFlags, Command, Login};
 use crate::environment::Environment;
 
 /// What the user asked for.
@@ -69,6 +70,8 @@ enum ExecutorCommand {
     /// Refused under this name
     #[command(hide = true)]
     Bake(Rest),
+    /// Print a script that completes this command line in a shell
+    Completion(Completions),
     /// Show the version
     Version,
 }
@@ -141,6 +144,9 @@ fn executor(name: &'static str, arguments: &[OsString]) -> Result<Invocation, cl
         ),
         Some(ExecutorCommand::Login(login)) => {
             Invocation::Command(Command::Login(login), Style::Kaniko)
+        }
+        Some(ExecutorCommand::Completion(shell)) => {
+            Invocation::Command(Command::Completions(shell), Style::Kaniko)
         }
         Some(ExecutorCommand::Version) => Invocation::Command(Command::Version, Style::Kaniko),
         Some(ExecutorCommand::Push(push)) => {

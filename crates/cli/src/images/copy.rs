@@ -6,18 +6,21 @@ use yadokari_store::{Content, Export, ImageBlobs, LayerBlob, Spool};
 
 use super::held::Held;
 use super::place::Place;
-use super::{Ground, failed, platform, push, refused, transfer};
+use super::{Ground, failed, platform, push, referrers, refused, transfer};
+use crate::amount::counted;
+use crate::flags::go::Switch;
 use crate::flags::images::Copy;
 use crate::report::Failure;
 
 pub(super) async fn run(copy: &Copy, ground: &Ground<'_>) -> Result<String, Failure> {
     let places = copy.to.iter().map(|text| Place::parse(text));
     let places = places.collect::<Result<Vec<_>, _>>()?;
+    let with_referrers = copy.referrers != Some(Switch(false));
     let digest = match Place::parse(&copy.from)? {
         Place::Registry(from) => {
             let document = chosen(copy, ground, &from).await?;
             for to in &places {
-                from_registry(ground, &from, &document, to).await?;
+                from_registry(ground, &from, &document, to, with_referrers).await?;
             }
             document.digest
         }
@@ -27,7 +30,11 @@ pub(super) async fn run(copy: &Copy, ground: &Ground<'_>) -> Result<String, Fail
             }
             let mut digest = None;
             for to in &places {
-                digest = Some(from_disk(ground, held(&from, ground)?, to).await?);
+                let mut held = held(&from, ground)?;
+                if !with_referrers {
+                    held.referrers.clear();
+                }
+                digest = Some(from_disk(ground, held, to).await?);
             }
             digest.ok_or_else(|| Failure::told("no destination is given"))?
         }
@@ -52,10 +59,42 @@ async fn chosen(
 
 fn held(from: &Place, ground: &Ground<'_>) -> Result<Held, Failure> {
     match from {
-        Place::Layout { path, name } => Held::open(path, name.as_deref(), ground),
-        Place::Archive { path, .. } => Held::open(path, None, ground),
+        Place::Layout { path, name, digest } => Held::of_layout(
+            &ground.environment.directory.join(path),
+            name.as_deref(),
+            *digest,
+        ),
+        Place::Archive { path, .. } => Held::open(path, ground),
         Place::Registry(name) => Err(Failure::told(format!("{name} is in a registry"))),
     }
+}
+
+fn tell_referrers(ground: &Ground<'_>, count: usize) {
+    if count > 0 {
+        let counted = counted(count, "manifest that refers", "manifests that refer");
+        ground.tell(&format!("copied {counted} to it"));
+    }
+}
+
+/// Downloads what refers to an image. What is listed and not there is left out.
+async fn fetch_referrers(
+    ground: &Ground<'_>,
+    from: &Reference,
+    document: &RawManifest,
+) -> Result<Vec<Export>, Failure> {
+    let spool = Spool::open(ground.scratch.path().join("blobs")).map_err(failed)?;
+    let mut exports = Vec::new();
+    let subjects = referrers::documents(document)?;
+    for entry in referrers::all(ground, from.name(), subjects).await? {
+        let name = from.with_digest(entry.digest);
+        let below = transfer::read_if_there(ground, &name).await?;
+        let Some(below) = below.filter(|below| media_type::is_manifest(&below.media_type)) else {
+            continue;
+        };
+        let image = image(ground, &spool, from, &below).await?;
+        exports.push(Export::new(Content::Image(image)));
+    }
+    Ok(exports)
 }
 
 async fn from_registry(
@@ -63,14 +102,23 @@ async fn from_registry(
     from: &Reference,
     document: &RawManifest,
     to: &Place,
+    with_referrers: bool,
 ) -> Result<(), Failure> {
     if let Place::Registry(to) = to {
         transfer::copy_contents(ground, from, document, to.name()).await?;
         let top = (document.bytes.to_vec(), document.media_type.clone());
         transfer::put_top(ground, to, top, false).await?;
+        if with_referrers {
+            let count = referrers::copy(ground, from.name(), document, to.name()).await?;
+            tell_referrers(ground, count);
+        }
         return Ok(());
     }
-    let held = fetch(ground, from, document).await?;
+    let mut held = fetch(ground, from, document).await?;
+    if with_referrers && matches!(to, Place::Layout { .. }) {
+        held.referrers = fetch_referrers(ground, from, document).await?;
+        tell_referrers(ground, held.referrers.len());
+    }
     from_disk(ground, held, to).await.map(drop)
 }
 
@@ -79,7 +127,13 @@ async fn from_disk(ground: &Ground<'_>, held: Held, to: &Place) -> Result<Digest
     let below = |path: &std::path::Path| ground.environment.directory.join(path);
     match to {
         Place::Registry(name) => push::send(&held, std::slice::from_ref(name), false, ground).await,
-        Place::Layout { path, name } => {
+        Place::Layout { path, name, digest } => {
+            if digest.is_some() {
+                return Err(Failure::told(
+                    "a digest follows from the image and cannot be chosen",
+                ));
+            }
+            let digest = Digest::of(&held.top().0);
             held.write_layout(&below(path), name.as_deref())?;
             Ok(digest)
         }

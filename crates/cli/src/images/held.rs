@@ -1,10 +1,11 @@
 //! An image on this machine: in a layout, or unpacked from an archive.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use yadokari_image::{Descriptor, Index, Reference, media_type};
+use yadokari_image::{Descriptor, Digest, Index, Manifest, Reference, media_type};
 use yadokari_store::{
-    Content, Export, Flavour, Layout, Others, Spool, read_archive, write_archive_file,
+    Content, Export, Flavour, Layout, LayoutError, Others, Spool, read_archive, write_archive_file,
 };
 
 use super::{Ground, failed};
@@ -14,6 +15,8 @@ use crate::report::Failure;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) export: Export,
+    /// What refers to it: signatures, attestations and the like.
+    pub(super) referrers: Vec<Export>,
     files: Files,
 }
 
@@ -29,35 +32,33 @@ impl Held {
     pub(super) fn spooled(export: Export, spool: Spool) -> Self {
         Self {
             export,
+            referrers: Vec::new(),
             files: Files::Spool(spool),
         }
     }
 
-    /// Opens a layout directory or an archive, whichever the path is. It must hold one image, unless `name` chooses one.
-    pub(super) fn open(
-        path: &Path,
-        name: Option<&str>,
-        ground: &Ground<'_>,
-    ) -> Result<Self, Failure> {
+    /// Opens a layout directory or an archive, whichever the path is. It must hold one image.
+    pub(super) fn open(path: &Path, ground: &Ground<'_>) -> Result<Self, Failure> {
         let path = ground.environment.directory.join(path);
         if path.is_dir() {
-            return Self::of_layout(&path, name);
+            return Self::of_layout(&path, None, None);
         }
         let spool = Spool::open(ground.scratch.path().join("blobs")).map_err(failed)?;
         let export = read_archive(&path, &spool).map_err(failed)?;
         Ok(Self::spooled(export, spool))
     }
 
-    fn of_layout(path: &Path, name: Option<&str>) -> Result<Self, Failure> {
+    /// Opens the image of a layout that a name or digest chooses, or its only one.
+    pub(super) fn of_layout(
+        path: &Path,
+        name: Option<&str>,
+        digest: Option<Digest>,
+    ) -> Result<Self, Failure> {
         let layout = Layout::open(path).map_err(failed)?;
-        let entry = match name {
-            Some(name) => layout.find(name).map_err(failed)?.ok_or_else(|| {
-                Failure::told(format!("{} has no image named {name}", path.display()))
-            })?,
-            None => only_entry(&layout, path)?,
-        };
+        let entry = layout.choose(name, digest).map_err(chosen)?;
         let export = export(&layout, &entry).map_err(failed)?;
         Ok(Self {
+            referrers: referrers(&layout, &entry, &export)?,
             export,
             files: Files::Layout(layout),
         })
@@ -91,7 +92,8 @@ impl Held {
             self.export.names.clear();
             self.export.annotations.insert(tag, name.to_owned());
         }
-        Layout::write(path, &[self.export], Others::Keep).map_err(failed)?;
+        let exports: Vec<_> = std::iter::once(self.export).chain(self.referrers).collect();
+        Layout::write(path, &exports, Others::Keep).map_err(failed)?;
         Ok(())
     }
 
@@ -107,19 +109,42 @@ impl Held {
     }
 }
 
-fn only_entry(layout: &Layout, path: &Path) -> Result<Descriptor, Failure> {
-    let mut entries = layout.index().map_err(failed)?.manifests;
-    // One image under several names is one image.
-    entries.dedup_by(|one, other| one.same_blob(other));
-    match (entries.pop(), entries.is_empty()) {
-        (Some(entry), true) => Ok(entry),
-        (None, _) => Err(Failure::told(format!("{} holds no image", path.display()))),
-        (Some(_), false) => Err(Failure::told(format!(
-            "{} holds {} images instead of one",
-            path.display(),
-            entries.len() + 1
-        ))
-        .with_hint("name one of them, as oci:DIR:TAG")),
+/// A layout's words, with how one of several images is chosen.
+fn chosen(error: LayoutError) -> Failure {
+    let several = matches!(error, LayoutError::Choice { .. });
+    let failure = failed(error);
+    match several {
+        true => failure.with_hint("name one of them, as oci:DIR:TAG or oci:DIR@DIGEST"),
+        false => failure,
+    }
+}
+
+/// The manifests of a layout whose subject is the image, one below it, or another referrer.
+fn referrers(layout: &Layout, entry: &Descriptor, image: &Export) -> Result<Vec<Export>, Failure> {
+    let documents = image.images().iter().map(|image| image.descriptor().digest);
+    let mut subjects: BTreeSet<Digest> = documents.chain([entry.digest]).collect();
+    let mut candidates = layout.index().map_err(failed)?.manifests;
+    candidates.retain(|entry| {
+        entry.artifact_type.is_some() && media_type::is_manifest(&entry.media_type)
+    });
+    let mut found = Vec::new();
+    loop {
+        let before = found.len();
+        for candidate in std::mem::take(&mut candidates) {
+            let bytes = layout.read(&candidate).map_err(failed)?;
+            let subject = Manifest::parse(&bytes).map_err(failed)?.subject;
+            if subject.is_some_and(|subject| subjects.contains(&subject.digest)) {
+                subjects.insert(candidate.digest);
+                found.push(Export::new(Content::Image(
+                    layout.image(&candidate).map_err(failed)?,
+                )));
+            } else {
+                candidates.push(candidate);
+            }
+        }
+        if found.len() == before {
+            return Ok(found);
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use yadokari_image::{
 };
 use yadokari_registry::RawManifest;
 
-use super::{Ground, failed, push, reference, refused, transfer};
-use crate::convert::UsageError;
+use super::{Ground, failed, push, reference, referrers, refused, transfer};
+use crate::convert::{UsageError, target};
 use crate::flags::go::{KeyValue, Switch};
 use crate::flags::images::IndexCreate;
 use crate::report::Failure;
@@ -22,8 +22,9 @@ const CONFIG_LIMIT: u64 = 8 << 20;
 
 pub(super) async fn run(create: &IndexCreate, ground: &Ground<'_>) -> Result<String, Failure> {
     let tags = create.tag.iter();
-    let tags = tags.map(|text| Ok(reference("tag", text)?.with_default_tag()));
-    let tags = tags.collect::<Result<Vec<_>, Failure>>()?;
+    let tags = tags.map(|text| Ok(target("tag", text)?.with_default_tag()));
+    let tags = tags.collect::<Result<Vec<_>, UsageError>>();
+    let tags = tags.map_err(|error| Failure::from(&error))?;
     let on = |switch: Option<Switch>| switch == Some(Switch(true));
     if tags.is_empty() && !on(create.dry_run) {
         return Err(usage("tag", "name the index with --tag"));
@@ -187,6 +188,9 @@ async fn publish(
     }
     for tag in tags {
         transfer::put_top(ground, tag, top.clone(), false).await?;
+        for (from, document) in documents {
+            referrers::copy(ground, from.name(), document, tag.name()).await?;
+        }
     }
     Ok(())
 }

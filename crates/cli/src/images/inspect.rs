@@ -1,7 +1,7 @@
 //! `inspect`: what an image is, without its layers.
 
 use serde_json::{Value, json};
-use yadokari_image::{Index, Manifest, Reference, media_type};
+use yadokari_image::{Descriptor, Index, Manifest, Reference, media_type};
 use yadokari_registry::RawManifest;
 
 use super::{Ground, failed, platform, reference, refused, transfer};
@@ -19,8 +19,33 @@ pub(super) async fn run(inspect: &Inspect, ground: &Ground<'_>) -> Result<String
     if on(inspect.raw) {
         return Ok(String::from_utf8_lossy(&document.bytes).into_owned());
     }
-    let facts = facts(&name, &document)?;
+    let mut facts = facts(&name, &document)?;
+    let belonging = referrers(ground, &name, &document).await;
+    if !belonging.is_empty() {
+        facts["referrers"] = belonging.into();
+    }
     Ok(format!("{facts:#}\n"))
+}
+
+/// What refers to the image, one entry each. A registry that does not say is told about.
+async fn referrers(ground: &Ground<'_>, name: &Reference, document: &RawManifest) -> Vec<Value> {
+    let found = ground
+        .client
+        .referrers(name.name(), document.digest)
+        .await
+        .unwrap_or_else(|error| {
+            ground.tell(&format!("what refers to the image is not known: {error}"));
+            Vec::new()
+        });
+    let entry = |entry: &Descriptor| {
+        json!({
+            "digest": entry.digest.to_string(),
+            "size": entry.size,
+            "artifactType": entry.artifact_type,
+            "annotations": entry.annotations,
+        })
+    };
+    found.iter().map(entry).collect()
 }
 
 async fn config(

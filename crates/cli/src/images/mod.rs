@@ -3,12 +3,15 @@
 //! `place::Place` is what people write for an image, `held::Held` an image on this machine, `transfer` the way of
 //! blobs and manifests into a repository. One file per command holds the rest.
 
+mod cleanup;
 mod copy;
 mod held;
 mod index;
 mod inspect;
 mod place;
 mod push;
+mod referrers;
+mod tags;
 mod transfer;
 mod warm;
 
@@ -17,15 +20,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use yadokari_image::{Platform, Reference};
-use yadokari_registry::{Client, RegistryError};
+use yadokari_image::{Platform, Reference, Repository};
+use yadokari_registry::{Client, Options, RegistryError};
 use yadokari_sandbox::Cancel;
 
 use crate::console::Console;
 use crate::convert::{ConsoleSettings, UsageError, registry};
 use crate::environment::Environment;
 use crate::flags::RegistryFlags;
-use crate::flags::images::{CommonFlags, Copy, IndexCreate, Inspect, Push, Warm};
+use crate::flags::images::{Cleanup, CommonFlags, Copy, IndexCreate, Inspect, Push, Tags, Warm};
 use crate::interrupt::Interrupt;
 use crate::report::Failure;
 use crate::services::registry::options;
@@ -41,6 +44,10 @@ pub enum Task {
     Index(Box<IndexCreate>),
     /// What an image is.
     Inspect(Box<Inspect>),
+    /// What a repository holds by name.
+    Tags(Box<Tags>),
+    /// Old tags go.
+    Cleanup(Box<Cleanup>),
     /// Base images are fetched ahead.
     Warm(Box<Warm>),
 }
@@ -48,6 +55,8 @@ pub enum Task {
 /// What all of the commands work with.
 pub(crate) struct Ground<'a> {
     pub(crate) client: Client,
+    /// What the client was made with.
+    pub(crate) options: Options,
     pub(crate) environment: &'a Environment,
     pub(crate) console: &'a Console,
     /// Goes when the command ends, with what it holds.
@@ -61,6 +70,8 @@ impl Task {
             Self::Copy(copy) => &copy.common,
             Self::Index(index) => &index.common,
             Self::Inspect(inspect) => &inspect.common,
+            Self::Tags(tags) => &tags.common,
+            Self::Cleanup(cleanup) => &cleanup.common,
             Self::Warm(warm) => &warm.common,
         }
     }
@@ -114,6 +125,8 @@ impl Task {
             Self::Copy(copy) => copy::run(copy, &ground).await,
             Self::Index(index) => index::run(index, &ground).await,
             Self::Inspect(inspect) => inspect::run(inspect, &ground).await,
+            Self::Tags(tags) => tags::run(tags, &ground).await,
+            Self::Cleanup(cleanup) => cleanup::run(cleanup, &ground).await,
             Self::Warm(warm) => warm::run(warm, &ground).await,
         }
     }
@@ -134,7 +147,8 @@ impl<'a> Ground<'a> {
         let settings = registry::settings(flags, environment).map_err(|error| usage(&error))?;
         let options = options(&settings, environment).map_err(|error| usage(&error))?;
         Ok(Self {
-            client: Client::new(options).map_err(|error| Failure::new(&error))?,
+            client: Client::new(options.clone()).map_err(|error| Failure::new(&error))?,
+            options,
             environment,
             console,
             scratch: scratch(environment)?,
@@ -174,6 +188,19 @@ fn reference(flag: &'static str, text: &str) -> Result<Reference, Failure> {
             source,
         })
     })
+}
+
+/// Parses the name of a repository, which has no tag and no digest.
+fn repository(text: &str) -> Result<Repository, Failure> {
+    let name = reference("repository", text)?;
+    if name.tag().is_some() || name.digest().is_some() {
+        return Err(usage(&UsageError::Value {
+            flag: "repository",
+            value: text.to_owned(),
+            reason: "name the repository alone, without a tag or digest".to_owned(),
+        }));
+    }
+    Ok(name.name().clone())
 }
 
 /// Parses a platform, or gives this machine's.

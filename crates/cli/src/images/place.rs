@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use yadokari_image::Reference;
-use yadokari_store::Flavour;
+use yadokari_image::{Digest, Reference};
+use yadokari_store::{Flavour, LayoutName};
 
 use super::reference;
 use crate::report::Failure;
@@ -13,14 +13,18 @@ use crate::report::Failure;
 pub(super) enum Place {
     /// In a registry.
     Registry(Reference),
-    /// In an OCI layout directory, under a name or alone.
-    Layout { path: PathBuf, name: Option<String> },
+    /// In an OCI layout directory: by its digest, under a name, or alone.
+    Layout {
+        path: PathBuf,
+        name: Option<String>,
+        digest: Option<Digest>,
+    },
     /// In an archive.
     Archive { path: PathBuf, flavour: Flavour },
 }
 
 impl Place {
-    /// Reads a reference, `docker://REFERENCE`, `oci:DIR[:TAG]`, `oci-archive:FILE` or `docker-archive:FILE`.
+    /// Reads a reference, `docker://REFERENCE`, `oci:DIR[:TAG][@DIGEST]`, `oci-archive:FILE` or `docker-archive:FILE`.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let archive = |path: &str, flavour| Self::Archive {
             path: path.into(),
@@ -40,19 +44,12 @@ impl Place {
     }
 }
 
-/// A name stands behind the last colon, if no slash comes after that.
 fn layout(text: &str) -> Place {
-    match text.rsplit_once(':') {
-        Some((path, name)) if !path.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Place::Layout {
-                path: path.into(),
-                name: Some(name.to_owned()),
-            }
-        }
-        _ => Place::Layout {
-            path: text.trim_end_matches(':').into(),
-            name: None,
-        },
+    let LayoutName { path, tag, digest } = LayoutName::parse(text);
+    Place::Layout {
+        path: path.into(),
+        name: tag,
+        digest,
     }
 }
 
@@ -65,6 +62,7 @@ mod tests {
         let layout = |path: &str, name: Option<&str>| Place::Layout {
             path: path.into(),
             name: name.map(str::to_owned),
+            digest: None,
         };
         let archive = |flavour| Place::Archive {
             path: "a/b.tar".into(),

@@ -7,7 +7,8 @@ use yadokari_image::{Digest, Reference};
 use yadokari_store::write_atomically;
 
 use super::held::Held;
-use super::{Ground, failed, reference, refused, transfer};
+use super::{Ground, failed, refused, transfer};
+use crate::convert::{UsageError, target};
 use crate::flags::go::Switch;
 use crate::flags::images::Push;
 use crate::report::Failure;
@@ -16,9 +17,10 @@ pub(super) async fn run(push: &Push, ground: &Ground<'_>) -> Result<String, Fail
     let destinations = push
         .destination
         .iter()
-        .map(|text| Ok(reference("destination", text)?.with_default_tag()))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    let held = Held::open(&push.path, None, ground)?;
+        .map(|text| Ok(target("destination", text)?.with_default_tag()))
+        .collect::<Result<Vec<_>, UsageError>>()
+        .map_err(|error| Failure::from(&error))?;
+    let held = Held::open(&push.path, ground)?;
     let on = |switch: Option<Switch>| switch == Some(Switch(true));
     if !on(push.common.registry.skip_push_permission_check) {
         for repository in repositories(&destinations) {
@@ -45,6 +47,9 @@ pub(super) async fn send(
     let mut digest = Digest::of(&held.top().0);
     for name in destinations {
         digest = transfer::put_top(ground, name, held.top(), ignore_immutable).await?;
+    }
+    for repository in repositories(destinations) {
+        transfer::push_referrers(ground, held, repository.name()).await?;
     }
     Ok(digest)
 }

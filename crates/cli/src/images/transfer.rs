@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use yadokari_image::{Descriptor, Digest, Index, Manifest, Reference, Repository, media_type};
 use yadokari_registry::{Accept, Client, Mount, RawManifest, RegistryError, Source};
-use yadokari_store::{ReceiveError, Spool};
+use yadokari_store::{Export, ImageBlobs, ReceiveError, Spool};
 
 use super::held::Held;
 use super::{Ground, failed, refused};
@@ -20,31 +20,61 @@ pub(super) async fn push_contents(
 ) -> Result<(), Failure> {
     let (top, _) = held.top();
     for image in held.export.images() {
-        let layers = image.layers().iter().map(|layer| layer.descriptor());
-        let wanted = layers.filter(|layer| !media_type::is_foreign(&layer.media_type));
-        let transfers = wanted.map(|layer| async {
-            let file = held.file(layer)?;
-            push_blob(&ground.client, repository, layer, &file).await
-        });
-        each(transfers).await?;
-        let config = bytes::Bytes::copy_from_slice(image.config());
-        push_blob(
-            &ground.client,
-            repository,
-            image.config_descriptor(),
-            &config,
-        )
-        .await?;
+        push_blobs(ground, held, image, repository).await?;
         if image.manifest() != top {
-            let name = repository.with_digest(image.descriptor().digest);
-            let bytes = image.manifest().to_vec();
-            let put = ground
-                .client
-                .put_manifest(&name, bytes, &image.descriptor().media_type);
-            put.await.map_err(refused)?;
+            push_manifest(ground, image, repository).await?;
         }
     }
     Ok(())
+}
+
+/// Pushes what refers to an image, after the image itself.
+pub(super) async fn push_referrers(
+    ground: &Ground<'_>,
+    held: &Held,
+    repository: &Repository,
+) -> Result<(), Failure> {
+    for image in held.referrers.iter().flat_map(Export::images) {
+        push_blobs(ground, held, image, repository).await?;
+        push_manifest(ground, image, repository).await?;
+    }
+    Ok(())
+}
+
+async fn push_blobs(
+    ground: &Ground<'_>,
+    held: &Held,
+    image: &ImageBlobs,
+    repository: &Repository,
+) -> Result<(), Failure> {
+    let layers = image.layers().iter().map(|layer| layer.descriptor());
+    let wanted = layers.filter(|layer| !media_type::is_foreign(&layer.media_type));
+    let transfers = wanted.map(|layer| async {
+        let file = held.file(layer)?;
+        push_blob(&ground.client, repository, layer, &file).await
+    });
+    each(transfers).await?;
+    let config = bytes::Bytes::copy_from_slice(image.config());
+    push_blob(
+        &ground.client,
+        repository,
+        image.config_descriptor(),
+        &config,
+    )
+    .await
+}
+
+async fn push_manifest(
+    ground: &Ground<'_>,
+    image: &ImageBlobs,
+    repository: &Repository,
+) -> Result<(), Failure> {
+    let name = repository.with_digest(image.descriptor().digest);
+    let bytes = image.manifest().to_vec();
+    let put = ground
+        .client
+        .put_manifest(&name, bytes, &image.descriptor().media_type);
+    put.await.map(drop).map_err(refused)
 }
 
 async fn each(
@@ -96,6 +126,18 @@ pub(super) async fn put_top(
 pub(super) async fn read(ground: &Ground<'_>, name: &Reference) -> Result<RawManifest, Failure> {
     let found = ground.client.manifest(name, Accept::ManifestOrIndex).await;
     found.map_err(refused)
+}
+
+/// The same; nothing where there is no such document.
+pub(super) async fn read_if_there(
+    ground: &Ground<'_>,
+    name: &Reference,
+) -> Result<Option<RawManifest>, Failure> {
+    match ground.client.manifest(name, Accept::ManifestOrIndex).await {
+        Ok(document) => Ok(Some(document)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(refused(error)),
+    }
 }
 
 /// Brings everything a document names from its repository into another one, documents below it included.

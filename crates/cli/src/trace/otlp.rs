@@ -3,6 +3,7 @@
 //! The variables are those of the OpenTelemetry specification: `OTEL_EXPORTER_OTLP_ENDPOINT` (and its form for traces)
 //! turns the export on, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_EXPORTER_OTLP_TIMEOUT`, `OTEL_SERVICE_NAME` and
 //! `OTEL_RESOURCE_ATTRIBUTES` mean what they mean everywhere, and `TRACEPARENT` makes the build part of a longer trace.
+//! Without them kaniko's `KANIKO_TELEMETRY_ENDPOINT` names the collector.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -41,9 +42,9 @@ impl Exporter {
         environment: &Environment,
         runtime: &Handle,
     ) -> Result<Option<Self>, Failure> {
-        if !is_wanted(environment) {
+        let Some(collector) = Collector::of(environment) else {
             return Ok(None);
-        }
+        };
         check_protocol(environment)?;
         let options =
             registry::options(&job.registry, environment).map_err(|error| Failure::from(&error))?;
@@ -56,6 +57,10 @@ impl Exporter {
             trouble: Arc::clone(&trouble),
         };
         let exporter = SpanExporter::builder().with_http().with_http_client(client);
+        let exporter = match collector {
+            Collector::Standard => exporter,
+            Collector::Kaniko(address) => exporter.with_endpoint(address),
+        };
         let exporter = exporter.build().map_err(|error| {
             Failure::told(format!("cannot export traces: {error}"))
                 .with_hint("OTEL_EXPORTER_OTLP_ENDPOINT takes the address of a collector, as http://localhost:4318")
@@ -108,18 +113,41 @@ impl Exporter {
     }
 }
 
-fn is_wanted(environment: &Environment) -> bool {
-    let is = |name, text: &str| environment.text(name).is_some_and(|value| value == text);
-    let named = [
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    ];
-    let off = is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none");
-    !off && named.iter().any(|name| {
-        environment
-            .text(name)
-            .is_some_and(|value| !value.is_empty())
-    })
+/// Which variable names the collector.
+#[derive(Debug, PartialEq, Eq)]
+enum Collector {
+    /// One of the specification's, which the exporter reads itself.
+    Standard,
+    /// Kaniko's, with the path that spans go to.
+    Kaniko(String),
+}
+
+impl Collector {
+    fn of(environment: &Environment) -> Option<Self> {
+        let is = |name, text: &str| environment.text(name) == Some(text);
+        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+            return None;
+        }
+        let named = [
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ];
+        if named.iter().any(|name| environment.text(name).is_some()) {
+            return Some(Self::Standard);
+        }
+        let address = environment.text("KANIKO_TELEMETRY_ENDPOINT")?;
+        Some(Self::Kaniko(with_path(address)))
+    }
+}
+
+/// An address without a path gets the one that collectors take spans at.
+fn with_path(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    match rest.split_once('/') {
+        Some((_, path)) if !path.is_empty() => address.to_owned(),
+        _ if scheme.is_empty() => format!("{}/v1/traces", rest.trim_end_matches('/')),
+        _ => format!("{scheme}://{}/v1/traces", rest.trim_end_matches('/')),
+    }
 }
 
 fn check_protocol(environment: &Environment) -> Result<(), Failure> {
@@ -189,4 +217,32 @@ fn locked(trouble: &Mutex<Option<String>>) -> MutexGuard<'_, Option<String>> {
     trouble
         .lock()
         .expect("nothing panics while it holds this lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_of_the_specification_win_over_kanikos() {
+        let kaniko = ("KANIKO_TELEMETRY_ENDPOINT", "http://k:4318");
+        let sent = |text: &str| Some(Collector::Kaniko(text.to_owned()));
+        let table = [
+            (vec![], None),
+            (vec![kaniko], sent("http://k:4318/v1/traces")),
+            (
+                vec![("KANIKO_TELEMETRY_ENDPOINT", "https://k/own/path")],
+                sent("https://k/own/path"),
+            ),
+            (
+                vec![kaniko, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://o")],
+                Some(Collector::Standard),
+            ),
+            (vec![kaniko, ("OTEL_SDK_DISABLED", "true")], None),
+        ];
+        for (variables, expected) in table {
+            let environment = Environment::default().with_variables(variables.clone());
+            assert_eq!(Collector::of(&environment), expected, "{variables:?}");
+        }
+    }
 }

@@ -261,12 +261,15 @@ fn subcommands_are_the_documented_ones() {
             "copy",
             "index",
             "inspect",
+            "tags",
+            "cleanup",
             "warm",
             "login",
             "logout",
             "doctor",
             "gitlab",
             "completions",
+            "man",
             "version"
         ]
     );

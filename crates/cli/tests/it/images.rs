@@ -1,91 +1,11 @@
 //! Commands that move images, with a registry on loopback.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use yadokari_testkit::{EmbeddedRegistry, Layout, validate};
+use serde_json::Value;
+use yadokari_testkit::validate;
 
-/// A registry and a directory to work in.
-struct Place {
-    registry: EmbeddedRegistry,
-    directory: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        Self {
-            registry: EmbeddedRegistry::start().unwrap(),
-            directory: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.directory.path().join(name).display().to_string()
-    }
-
-    fn name(&self, repository: &str) -> String {
-        format!("{}/{repository}", self.registry.address())
-    }
-
-    fn try_run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_yadokari"))
-            .args(arguments)
-            .current_dir(self.directory.path())
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("YADOKARI_DIR", self.directory.path().join("state"))
-            .output()
-            .unwrap()
-    }
-
-    /// What a command prints.
-    fn run(&self, arguments: &[&str]) -> String {
-        let output = self.try_run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .trim_end()
-            .to_owned()
-    }
-
-    /// An image of one file for a platform, in a layout of its own.
-    fn layout(&self, name: &str, architecture: &str) -> Layout {
-        let directory = self.directory.path().join(name);
-        std::fs::create_dir(&directory).unwrap();
-        let layout = Layout::create(&directory).unwrap();
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_ustar();
-        header.set_path("name").unwrap();
-        header.set_mode(0o644);
-        header.set_size(name.len() as u64);
-        header.set_cksum();
-        archive.append(&header, name.as_bytes()).unwrap();
-        let bytes = archive.into_inner().unwrap();
-        let layer = layout.add_layer(&mut bytes.as_slice()).unwrap();
-        let config = json!({"architecture": architecture, "os": "linux", "config": {}});
-        layout.set_image("v1", config, &[layer]).unwrap();
-        layout
-    }
-
-    fn manifest(&self, repository: &str, reference: &str) -> Value {
-        let found = self.registry.manifest(repository, reference);
-        let (_, bytes) = found.unwrap_or_else(|| panic!("no {repository}:{reference}"));
-        serde_json::from_slice(&bytes).unwrap()
-    }
-
-    fn blobs_read(&self) -> usize {
-        let requests = self.registry.requests();
-        let reads =
-            |request: &&String| request.starts_with("GET") && request.contains("/blobs/sha256:");
-        requests.iter().filter(reads).count()
-    }
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
+use crate::place::{Place, read};
 
 #[test]
 fn a_layout_and_its_archives_are_pushed_to_every_destination() {

@@ -110,6 +110,23 @@ fn source_date_epoch_is_an_argument_that_flags_override() {
 }
 
 #[test]
+fn proxies_of_dockers_configuration_are_arguments_that_flags_override() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"proxies":{"default":{"httpProxy":"http://p:3128"}}}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let job = kaniko_with(
+        &["--build-arg", "HTTP_PROXY=http://own"],
+        &[("DOCKER_CONFIG", folder.path().to_str().unwrap())],
+    );
+    let expected = [
+        ("HTTP_PROXY", "http://p:3128"),
+        ("http_proxy", "http://p:3128"),
+        ("HTTP_PROXY", "http://own"),
+    ];
+    assert_eq!(job.request.build_args, pairs(&expected));
+}
+
+#[test]
 fn bucket() {
     assert_eq!(
         kaniko(&["--bucket", "b/key.tar.gz"]).request.contexts.main,
@@ -176,7 +193,8 @@ fn variables_without_a_use_are_named() {
         "SNAPSHOT_TIMEOUT_DURATION",
         "KANIKO_IGNORE_ASSERTIONS",
         "KANIKO_IGNORE_HINTS",
-        "KANIKO_TELEMETRY_ENDPOINT",
+        "KANIKO_TELEMETRY_OMIT_DOCKERFILE",
+        "KANIKO_TELEMETRY_TOKEN_EXCHANGE_ENDPOINT",
     ] {
         let notices = kaniko_with(&[], &[(name, "90m")]).notices;
         assert!(

@@ -70,6 +70,9 @@ fn kanikos_refused_combinations() {
 fn values_that_mean_nothing() {
     let lines: &[&[&str]] = &[
         &["--destination=UPPER"],
+        &[
+            "--destination=r.example/a:1@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ],
         &["--cache-repo=a b"],
         &["--compression=lzma"],
         &["--compression-level=10"],
@@ -93,6 +96,7 @@ fn values_that_mean_nothing() {
     assert_snapshot!(told.join(""), @r##"
     error: --destination: `UPPER` is no image reference
       cause: invalid reference format: repository name (library/UPPER) must be lowercase
+    error: --destination: `r.example/a:1@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855`: leave the digest out: it follows from what is in the image
     error: --cache-repo: `a b` is no image reference
       cause: invalid reference format
     error: --compression: `lzma`: expected gzip, zstd or uncompressed

@@ -87,6 +87,19 @@ fn a_collector_gets_the_spans_with_the_headers_that_were_asked_for() {
 }
 
 #[test]
+fn kanikos_variable_names_a_collector_too() {
+    let (address, request) = collector();
+    let folder = tempfile::tempdir().unwrap();
+    let done = plan(folder.path())
+        .env("KANIKO_TELEMETRY_ENDPOINT", address)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", text(&done));
+    let (head, _) = request.join().unwrap();
+    assert_eq!(head[0], "POST /v1/traces HTTP/1.1");
+}
+
+#[test]
 fn a_collector_that_is_not_there_is_a_remark() {
     let folder = tempfile::tempdir().unwrap();
     let free = TcpListener::bind("127.0.0.1:0")

@@ -69,7 +69,9 @@ impl Screen {
         let (rows, columns) = self.terminal.size();
         Size {
             rows: rows.into(),
-            columns: columns.into(),
+            // A terminal shows the `^C` that is typed behind the last line; where that began a new line, the display
+            // could not find all of its own lines again.
+            columns: usize::from(columns).saturating_sub(2),
         }
     }
 
