@@ -129,7 +129,7 @@ fn swept(cache: &LayerCache, now: SystemTime, dry_run: bool) -> Result<Option<It
     Ok((swept.blobs > 0).then(|| Item {
         kind: "unused",
         name: String::new(),
-        about: text::counted(swept.blobs, "file", "files") + " that nothing needs any more",
+        about: counted(swept.blobs, "file", "files") + " that nothing needs any more",
         scope: None,
         size: swept.bytes,
         made: None,
