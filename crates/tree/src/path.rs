@@ -78,8 +78,10 @@ impl TreePath {
     /// The path of `path` seen from here: cleaned lexically, `..` may climb up
     /// to the root, and a leading slash means nothing.
     pub fn join(&self, path: impl AsRef<[u8]>) -> Self {
-        let mut joined = self.clone();
-        for component in path.as_ref().split(|byte| *byte == b'/') {
+        let path = path.as_ref();
+        let mut joined = Self(Vec::with_capacity(self.0.len() + 1 + path.len()));
+        joined.0.extend_from_slice(&self.0);
+        for component in path.split(|byte| *byte == b'/') {
             joined.step(component);
         }
         joined

@@ -132,6 +132,16 @@ impl Tree {
         Some(&mut self.node_mut(path)?.edit().metadata)
     }
 
+    /// Metadata and entries of an existing directory, for editing.
+    pub fn directory_mut(&mut self, path: &TreePath) -> Option<(&mut Metadata, &mut Children)> {
+        self.get(path)?.children()?;
+        let inode = self.node_mut(path)?.edit();
+        match &mut inode.kind {
+            Kind::Directory(children) => Some((&mut inode.metadata, children)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn children(&self) -> &Children {
         self.root
             .children()

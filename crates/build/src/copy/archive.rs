@@ -166,7 +166,7 @@ impl Placement<'_> {
             EntryKind::File { size } => {
                 let (origin, digest) =
                     keep(content, extraction.scratch).map_err(ExtractFailure::Keep)?;
-                self.origins.insert(place.clone(), origin);
+                self.note_origin(place, origin);
                 Node::file_with_digest(metadata, size, digest)
             }
             EntryKind::HardLink(to) => {
@@ -209,7 +209,7 @@ impl Placement<'_> {
         let node = relinked.unwrap_or(node);
         for name in names.into_iter().flatten() {
             if let Some(origin) = &origin {
-                self.origins.insert(name.clone(), origin.clone());
+                self.note_origin(name, origin.clone());
             }
             self.put(name, node.clone());
         }

@@ -7,8 +7,9 @@ use yadokari_dockerfile::glob;
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::value::mode::Mode;
 use yadokari_rootfs::Root;
-use yadokari_tree::{Follow, Kind, Metadata, Node, Timestamp, Tree, TreePath, Xattrs};
+use yadokari_tree::{Follow, Kind, Metadata, Name, Node, Timestamp, Tree, TreePath, Xattrs};
 
+use super::origin::Folder;
 use super::select::WithParents;
 use super::{CopyFailure, Origin, Origins, Selected};
 
@@ -88,9 +89,15 @@ impl<'a> Placement<'a> {
         } else {
             target.path
         };
+        let (Some(folder), Some(name)) = (path.parent(), path.name()) else {
+            return Err(CopyFailure::OntoDirectory {
+                path: path.to_string(),
+            });
+        };
+        self.create_directory(&folder)?;
         let mut operand = Operand::new(root);
-        self.create_parents(&path)?;
-        self.place_file(&mut operand, &selected.node, &selected.path, &path)
+        let origin = operand.named(&selected.path, &name);
+        self.place_file(&mut operand, &selected.node, origin, (&folder, &name))
     }
 
     /// Copies what a `--parents` source names, below the destination with its own directories.
@@ -142,7 +149,7 @@ impl<'a> Placement<'a> {
         self.refuse_directory(&path)?;
         let metadata = self.dressed(&metadata, false);
         self.put(&path, Node::file(metadata, size));
-        self.origins.insert(path.clone(), origin);
+        self.note_origin(&path, origin);
         self.touch_parent(&path);
         Ok(())
     }
@@ -211,18 +218,21 @@ impl<'a> Placement<'a> {
         let Kind::Directory(children) = level.node.kind() else {
             return Ok(());
         };
+        let folder = operand.folder(&level.from);
         for (name, child) in children {
-            let below = level.below(name.as_bytes(), child);
-            let verdict = filter.verdict(&below.relative)?;
+            let relative = level.relative_to(name);
+            let verdict = filter.verdict(&relative)?;
             match (verdict, child.kind()) {
                 (Verdict::Skip, _) | (Verdict::Through, Kind::File(_)) => {}
                 (Verdict::Take, Kind::Directory(_)) => {
+                    let below = level.below(name, child, relative);
                     self.create_pending(pending)?;
                     self.enter_directory(child, &below.to)?;
                     self.copy_children(operand, &below, filter, &mut Vec::new())?;
                     self.set_mtime(&below.to, child.metadata().mtime);
                 }
                 (Verdict::Through, Kind::Directory(_)) => {
+                    let below = level.below(name, child, relative);
                     let depth = pending.len();
                     pending.push((below.to.clone(), child.clone()));
                     self.copy_children(operand, &below, filter, pending)?;
@@ -231,7 +241,8 @@ impl<'a> Placement<'a> {
                 (Verdict::Through, _) => {}
                 (Verdict::Take, _) => {
                     self.create_pending(pending)?;
-                    self.place_file(operand, child, &below.from, &below.to)?;
+                    let origin = folder.clone().map_or(Origin::Empty, Origin::Beside);
+                    self.place_file(operand, child, origin, (&level.to, name))?;
                 }
             }
         }
@@ -268,29 +279,35 @@ impl<'a> Placement<'a> {
         Ok(())
     }
 
-    /// Puts anything but a directory at a path whose parents exist.
+    /// Puts anything but a directory into a directory that exists, under a name.
     fn place_file(
         &mut self,
         operand: &mut Operand<'_>,
         source: &Node,
-        from: &TreePath,
-        to: &TreePath,
+        origin: Origin,
+        (folder, name): (&TreePath, &Name),
     ) -> Result<(), CopyFailure> {
-        self.refuse_directory(to)?;
-        let node = match operand.links.get(&source.identity()) {
-            Some(copied) => copied.clone(),
-            None => {
-                let copied = self.copied(source);
-                operand.links.insert(source.identity(), copied.clone());
-                copied
-            }
-        };
-        if matches!(node.kind(), Kind::File(_)) {
-            self.origins
-                .insert(to.clone(), operand.origin(source, from));
+        let node = operand.copied(source, || self.copied(source));
+        let (metadata, children) = self
+            .tree
+            .directory_mut(folder)
+            .expect("it was made or found to be a directory before");
+        if children.get(name).is_some_and(Node::is_directory) {
+            return Err(CopyFailure::OntoDirectory {
+                path: folder.join(name).to_string(),
+            });
         }
-        self.put(to, node);
-        self.touch_parent(to);
+        metadata.mtime = self.rules.now;
+        let is_file = node.is_file();
+        children.insert(name.clone(), node);
+        if is_file {
+            let origin = if source.is_socket() {
+                Origin::Empty
+            } else {
+                origin
+            };
+            self.origins.insert(folder, name.clone(), origin);
+        }
         Ok(())
     }
 
@@ -385,6 +402,13 @@ impl<'a> Placement<'a> {
             .expect("parents were made or found to be directories before");
     }
 
+    /// Notes where the bytes of the file at a path are.
+    pub(super) fn note_origin(&mut self, path: &TreePath, origin: Origin) {
+        if let (Some(folder), Some(name)) = (path.parent(), path.name()) {
+            self.origins.insert(&folder, name, origin);
+        }
+    }
+
     fn refuse_directory(&self, path: &TreePath) -> Result<(), CopyFailure> {
         match self.tree.get(path) {
             Some(node) if matches!(node.kind(), Kind::Directory(_)) => {
@@ -425,10 +449,28 @@ impl<'a> Operand<'a> {
         }
     }
 
-    fn origin(&self, source: &Node, from: &TreePath) -> Origin {
-        match (source.kind(), self.root) {
-            (Kind::Socket, _) | (_, None) => Origin::Empty,
-            (_, Some(root)) => Origin::Root(Arc::clone(root), from.clone()),
+    /// The copy of a source: the same one for every name of it.
+    fn copied(&mut self, source: &Node, copy: impl FnOnce() -> Node) -> Node {
+        if !source.is_shared() {
+            return copy();
+        }
+        let known = self.links.entry(source.identity());
+        known.or_insert_with(copy).clone()
+    }
+
+    /// A directory of the source as one that files come from.
+    fn folder(&self, path: &TreePath) -> Option<Arc<Folder>> {
+        let root = self.root?;
+        Some(Arc::new(Folder::new(root, path.clone())))
+    }
+
+    /// Where a file's bytes are that gets this name.
+    fn named(&self, from: &TreePath, name: &Name) -> Origin {
+        let parts = from.parent().zip(from.name());
+        match parts.and_then(|(folder, own)| Some((self.folder(&folder)?, own))) {
+            None => Origin::Empty,
+            Some((folder, own)) if own == *name => Origin::Beside(folder),
+            Some(source) => Origin::Named(Arc::new(source)),
         }
     }
 }
@@ -443,12 +485,17 @@ struct Level<'a> {
 }
 
 impl Level<'_> {
-    fn below<'a>(&self, name: &[u8], node: &'a Node) -> Level<'a> {
-        let mut relative = self.relative.clone();
+    fn relative_to(&self, name: &Name) -> Vec<u8> {
+        let mut relative = Vec::with_capacity(self.relative.len() + 1 + name.len());
+        relative.extend_from_slice(&self.relative);
         if !relative.is_empty() {
             relative.push(b'/');
         }
         relative.extend_from_slice(name);
+        relative
+    }
+
+    fn below<'a>(&self, name: &Name, node: &'a Node, relative: Vec<u8>) -> Level<'a> {
         Level {
             node,
             from: self.from.join(name),

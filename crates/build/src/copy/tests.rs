@@ -725,12 +725,12 @@ fn a_file_given_in_place_follows_the_rules_of_a_file() {
             "name",
             4,
             metadata,
-            Origin::Bytes((*b"text").into()),
+            Origin::Bytes(std::sync::Arc::new(b"text".to_vec())),
             destination,
         ) {
             Ok(()) => {
                 let (after, origins) = placement.finish();
-                assert_eq!(origins.paths().count(), 1);
+                assert_eq!(origins.folders().count(), 1);
                 shown(&diff(&start, &after))
             }
             Err(error) => format!("error: {error}"),

@@ -187,7 +187,7 @@ impl Job {
             self.place_remote(&mut placement, fetched)?;
         }
         for document in &self.copy.documents {
-            let bytes: Arc<[u8]> = document.content.clone().into();
+            let bytes = Arc::new(document.content.clone());
             let (size, metadata) = (bytes.len() as u64, self.plain(0o644, self.now));
             placement.write(
                 &document.name,
@@ -333,10 +333,16 @@ impl Job {
 
 impl Placed {
     /// Files that look exactly like those they replace: only their bytes tell whether they changed.
-    fn lookalikes(&self) -> impl Iterator<Item = (&TreePath, &Node, &Node)> {
-        self.origins.paths().filter_map(|path| {
-            let (old, new) = (self.start.get(path)?, self.after.get(path)?);
-            same_looks(old, new).then_some((path, old, new))
+    fn lookalikes(&self) -> impl Iterator<Item = (TreePath, &Node, &Node)> {
+        let both = self.origins.folders().filter_map(move |(folder, names)| {
+            let (old, new) = (self.start.get(folder)?, self.after.get(folder)?);
+            Some((folder, names, old.children()?, new.children()?))
+        });
+        both.flat_map(|(folder, names, old, new)| {
+            names.filter_map(move |name| {
+                let (old, new) = (old.get(name)?, new.get(name)?);
+                same_looks(old, new).then(|| (folder.join(name), old, new))
+            })
         })
     }
 
@@ -352,7 +358,7 @@ impl Placed {
     fn compare(self) -> Result<(Changes, Tree, Origins), BuildError> {
         for (path, _, new) in self.lookalikes() {
             if let Some(content) = new.content().filter(|content| content.digest().is_none()) {
-                content.set_digest(digest(&self.origins, path, new)?);
+                content.set_digest(digest(&self.origins, &path, new)?);
             }
         }
         let changes = diff(&self.start, &self.after);
