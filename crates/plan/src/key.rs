@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use yadokari_dockerfile::instruction::{Mount, MountKind};
+use yadokari_image::DiffId;
 
 use crate::ingredient::{Ingredient, Ingredients, Taking};
 use crate::model::{
@@ -171,6 +172,12 @@ pub fn chained(step: &Step, below: Key, key: Key) -> Key {
             .key(),
         _ => key,
     }
+}
+
+/// The key of a list of the files that these layers hold.
+pub fn key_of_listing(layers: &[DiffId]) -> Key {
+    let layers: Vec<_> = layers.iter().map(ToString::to_string).collect();
+    Ingredients::new("listing").list("layers", &layers).key()
 }
 
 /// Computes the keys of every step of every stage.

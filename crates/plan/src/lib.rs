@@ -27,7 +27,7 @@ mod stage;
 pub use epoch::{Epoch, remote_of_stage};
 pub use error::{Link, PlanError, PlanErrorKind};
 pub use ingredient::{Ingredient, Taking};
-pub use key::{ContentKey, Contents, Key, Keys, Salt, chained, keys};
+pub use key::{ContentKey, Contents, Key, Keys, Salt, chained, key_of_listing, keys};
 pub use model::{
     Base, BaseImage, Chmod, Copy, DEFAULT_PATH, Document, HistoryRow, ImageKey, ImageSource,
     NamedContext, Operation, Plan, Remote, Request, ResolvedImage, Run, RunMount, RunNetwork,

@@ -37,6 +37,16 @@ impl Snapshot {
         scan_from(root, Some(Before::known(tree)), None, options)
     }
 
+    /// A snapshot that knows no disk: every file in it counts as changed.
+    pub fn without_disk(tree: Tree) -> Self {
+        Self {
+            tree,
+            top: Stamp::NONE,
+            stamps: Arc::default(),
+            taken: Timestamp::EPOCH,
+        }
+    }
+
     /// The tree that was found.
     pub fn tree(&self) -> &Tree {
         &self.tree

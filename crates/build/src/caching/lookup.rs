@@ -10,6 +10,7 @@ use yadokari_cache::{LayerCache, Location, Record, Scopes};
 use yadokari_image::{Digest, Repository};
 use yadokari_plan::{Base, Key, Keys, Operation, Plan, Source, Stage, StageId};
 use yadokari_registry::Mount;
+use yadokari_store::Blob;
 
 use crate::caching::record::chain;
 use crate::events::{Event, Events};
@@ -114,6 +115,15 @@ impl Caches {
         found
     }
 
+    /// Keeps a layer in the cache that is written. A refusal is told, and does the build no harm.
+    pub(crate) async fn keep(&self, key: Key, record: &Record, blob: &Blob) -> bool {
+        let saved = self.main().save(key, record, blob, None).await;
+        if let Err(error) = &saved {
+            self.trouble.refused(error);
+        }
+        saved.is_ok()
+    }
+
     fn trusts(&self, record: &Record) -> bool {
         !self.distrusted.contains(&record.layer.digest)
     }
@@ -212,6 +222,13 @@ impl Trouble {
             _ => "the layer cache cannot be read",
         };
         self.once(name.clone(), &format!("{what} ({name}): {}", chain(error)));
+    }
+
+    fn refused(&self, error: &yadokari_cache::CacheError) {
+        self.once(
+            "refused".to_owned(),
+            &format!("layers were not cached: {}", chain(error)),
+        );
     }
 
     fn gone(&self, hit: &Hit) {

@@ -13,7 +13,6 @@ use crate::error::BuildError;
 use crate::outputs::early;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::step::At;
-use crate::work::Work;
 
 /// What is known of a step when its layer is kept.
 #[derive(Debug, Clone)]
@@ -41,7 +40,7 @@ pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer, identity: Identity) {
             return;
         };
         if let Some(keeper) = keeper {
-            keeper.keep(&work, &finished).await;
+            keeper.keep(&finished).await;
         }
         if is_published {
             early::push(&work, &finished).await;
@@ -116,7 +115,7 @@ impl Keeper {
         })
     }
 
-    async fn keep(mut self, work: &Work, finished: &FinishedLayer) {
+    async fn keep(mut self, finished: &FinishedLayer) {
         let Place::Spool(blob) = &finished.place else {
             return;
         };
@@ -126,8 +125,7 @@ impl Keeper {
         };
         for (key, restated) in self.identity.names.records(self.key) {
             record.restated = restated;
-            if let Err(error) = self.caches.main().save(key, &record, blob, None).await {
-                work.notice(&format!("layers were not cached: {}", chain(&error)));
+            if !self.caches.keep(key, &record, blob).await {
                 return;
             }
         }

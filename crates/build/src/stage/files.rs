@@ -15,6 +15,7 @@ use yadokari_tree::{Changes, Tree};
 
 use crate::bases::Base;
 use crate::blocking::blocking;
+use crate::caching::listing;
 use crate::error::BuildError;
 use crate::stage::layers::Layer;
 use crate::step::snapshots::overlay;
@@ -104,7 +105,7 @@ impl StageFiles {
     pub(crate) async fn tree(&mut self, work: &Work) -> Result<Tree, BuildError> {
         if self.known == 0
             && self.shared > 0
-            && let Some(tree) = work.bases.tree(&self.layers[..self.shared]).await?
+            && let Some(tree) = shared_tree(work, &self.layers[..self.shared]).await?
         {
             (self.tree, self.known) = (tree, self.shared);
         }
@@ -122,6 +123,9 @@ impl StageFiles {
                 .await;
             self.tree = self.checked(work, self.known, read).await?;
             self.known += 1;
+            if self.known == self.shared {
+                listing::keep(work, &self.layers[..self.shared], &self.tree).await?;
+            }
         }
         Ok(())
     }
@@ -339,6 +343,14 @@ impl StageFiles {
             })
         })
         .await
+    }
+}
+
+/// The files of a base image, as this machine or a cache lists them.
+async fn shared_tree(work: &Work, layers: &[Layer]) -> Result<Option<Tree>, BuildError> {
+    match work.bases.tree(layers).await? {
+        Some(tree) => Ok(Some(tree)),
+        None => Ok(listing::find(work, layers).await),
     }
 }
 

@@ -26,14 +26,14 @@ struct Place {
 }
 
 impl Place {
-    fn new() -> Self {
+    fn of(dockerfile: &str) -> Self {
         let registry = Registry::start(registry::Options::default()).unwrap();
         let endpoint = registry.endpoint();
         endpoint
             .push(&base::busybox().unwrap(), "library/busybox", "latest")
             .unwrap();
         let context = tempfile::tempdir().unwrap();
-        std::fs::write(context.path().join("Dockerfile"), DOCKERFILE).unwrap();
+        std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
         Self {
             tap: Tap::start(registry.port(), Behaviour::default()).unwrap(),
             registry,
@@ -92,7 +92,7 @@ fn of(counts: &Counts, kind: &str) -> u64 {
 #[test]
 fn a_build_asks_for_no_more_than_it_needs() {
     skip_unless!(needs::root(), needs::registry());
-    let place = Place::new();
+    let place = Place::of(DOCKERFILE);
     let [first, second] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let cache = format!("{}/cache", place.tap.address());
     let flags = ["--cache", "--cache-repo", &cache];
@@ -118,7 +118,7 @@ fn a_build_asks_for_no_more_than_it_needs() {
 #[test]
 fn destinations_on_one_registry_share_one_upload() {
     skip_unless!(needs::root(), needs::registry());
-    let place = Place::new();
+    let place = Place::of(DOCKERFILE);
     let state = tempfile::tempdir().unwrap();
     let counts = place.build(
         "three destinations",
@@ -128,4 +128,24 @@ fn destinations_on_one_registry_share_one_upload() {
     );
     assert!(counts.sent < 6_000_000, "{counts:?}");
     assert_eq!(of(&counts, "PUT manifest"), 3, "{counts:?}");
+}
+
+#[test]
+fn a_base_that_only_receives_files_is_downloaded_once() {
+    skip_unless!(needs::root(), needs::registry());
+    let place = Place::of("FROM busybox\nCOPY file /bin/\nENTRYPOINT [\"/bin/file\"]\n");
+    let cache = format!("{}/cache", place.tap.address());
+    let flags = ["--cache", "--cache-repo", &cache];
+    let build = |what: &str, content: &str| {
+        std::fs::write(place.context.path().join("file"), content).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        place.build(what, state.path(), &["app:1"], &flags)
+    };
+
+    let first = build("files of the base unknown", "one");
+    assert!(first.received > 500_000, "{first:?}");
+
+    let second = build("files of the base listed in the cache", "two");
+    assert!(second.received < 100_000, "{second:?}");
+    assert!(second.sent < 100_000, "{second:?}");
 }
