@@ -1,6 +1,6 @@
 //! A build from request to image, told once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, RwLock, Semaphore};
 use tracing::Instrument as _;
 use yadokari_cache::Trail;
 use yadokari_image::{Descriptor, Digest, Platform};
-use yadokari_plan::{Request, StageId};
+use yadokari_plan::Request;
 use yadokari_store::Spool;
 
 use crate::bases::Bases;
@@ -32,7 +32,7 @@ use crate::stage::files::StageFiles;
 use crate::stage::layers::FinishedLayer;
 use crate::stage::pack;
 use crate::stage::single::single_layer;
-use crate::stage::{self, StageFuture};
+use crate::stage::stages::Stages;
 use crate::state::Scratch;
 use crate::trace::work_span;
 use crate::work::{Work, step_id};
@@ -323,27 +323,12 @@ type Walked = (Assembled, Vec<Arc<FinishedLayer>>, Arc<Mutex<StageFiles>>);
 
 /// Builds all stages that are needed, each as soon as those it reads from are there, and assembles the image.
 async fn walk(work: &Arc<Work>) -> Result<Walked, BuildError> {
-    let mut stages: HashMap<StageId, StageFuture> = HashMap::new();
-    for stage in work
-        .plan
-        .stages
-        .iter()
-        .filter(|stage| work.schedule.needs(stage.id))
-    {
-        let others = stages.clone();
-        let future = stage::build(Arc::clone(work), stage.id, others)
-            .instrument(work_span!("stage", "{}", stage.name))
-            .boxed()
-            .shared();
-        stages.insert(stage.id, future);
-    }
-    try_join_all(stages.values().cloned()).await?;
-    let target = stages[&work.plan.target].clone().await?;
+    let target = Stages::build(work).await?;
     let (layers, rows) = match work.request.snapshot.single {
         true => single_layer(work, &target).await?,
         false => (
             target.files.lock().await.layers().to_vec(),
-            target.rows.clone(),
+            target.rows.to_vec(),
         ),
     };
     let layers = try_join_all(layers.iter().map(|layer| layer.finished())).await?;

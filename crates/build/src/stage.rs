@@ -3,13 +3,13 @@
 pub(crate) mod files;
 pub(crate) mod layers;
 pub(crate) mod pack;
+pub(crate) mod rows;
 pub(crate) mod single;
+pub(crate) mod stages;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use futures::future::{BoxFuture, Shared};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
 use yadokari_image::History;
@@ -27,20 +27,19 @@ use crate::outputs::early;
 use crate::stage::files::StageFiles;
 use crate::stage::layers::Layer;
 use crate::stage::pack::{Label, Sources};
+use crate::stage::rows::Rows;
+use crate::stage::stages::Stages;
 use crate::step::{At, Made, Waited, copy, run, workdir};
 use crate::time::format;
 use crate::trace::work_span;
 use crate::work::{Work, step_id};
-
-/// A stage that is being built, or built; anybody may wait for it.
-pub(crate) type StageFuture = Shared<BoxFuture<'static, Result<Arc<StageResult>, BuildError>>>;
 
 /// What a finished stage leaves.
 #[derive(Debug)]
 pub(crate) struct StageResult {
     pub(crate) files: Arc<Mutex<StageFiles>>,
     /// Rows of the history, the base's first.
-    pub(crate) rows: Vec<History>,
+    pub(crate) rows: Arc<Rows>,
     /// How many of the rows come from a base image.
     pub(crate) base_rows: usize,
     /// How many of the layers come from a base image.
@@ -55,7 +54,7 @@ pub(crate) struct StageResult {
 pub(crate) async fn build(
     work: Arc<Work>,
     id: StageId,
-    others: HashMap<StageId, StageFuture>,
+    others: Stages,
 ) -> Result<Arc<StageResult>, BuildError> {
     let stage = work
         .plan
@@ -82,7 +81,7 @@ pub(crate) async fn build(
 
 struct Walk {
     files: StageFiles,
-    rows: Vec<History>,
+    rows: Rows,
     base_rows: usize,
     base_layers: usize,
     base_family: Option<Family>,
@@ -90,16 +89,12 @@ struct Walk {
 }
 
 impl Walk {
-    async fn start(
-        work: &Arc<Work>,
-        stage: &Stage,
-        others: &HashMap<StageId, StageFuture>,
-    ) -> Result<Self, BuildError> {
+    async fn start(work: &Arc<Work>, stage: &Stage, others: &Stages) -> Result<Self, BuildError> {
         let directory = work.stage_directory(stage.id);
         let standing = Standing::start(work.keys.base(stage.id));
         let plain = |files| Self {
             files,
-            rows: Vec::new(),
+            rows: Rows::default(),
             base_rows: 0,
             base_layers: 0,
             base_family: None,
@@ -116,16 +111,16 @@ impl Walk {
                     files: StageFiles::of_image(image.layers(), directory),
                     base_rows: rows.len(),
                     base_layers: image.layers().len(),
-                    rows,
+                    rows: Rows::new(rows),
                     base_family: Some(image.family()),
                     standing,
                 }
             }
             Base::Stage(parent) => {
-                let parent = others[parent].clone().await?;
+                let parent = others.built(*parent).await?;
                 Self {
                     files: StageFiles::on_top_of(&parent.files, directory).await,
-                    rows: parent.rows.clone(),
+                    rows: Rows::on_top_of(&parent.rows),
                     base_rows: parent.base_rows,
                     base_layers: parent.base_layers,
                     base_family: parent.base_family,
@@ -138,7 +133,7 @@ impl Walk {
     fn finish(self) -> StageResult {
         StageResult {
             files: Arc::new(Mutex::new(self.files)),
-            rows: self.rows,
+            rows: Arc::new(self.rows),
             base_rows: self.base_rows,
             base_layers: self.base_layers,
             base_family: self.base_family,

@@ -9,7 +9,6 @@ pub(crate) mod shown;
 pub(crate) mod snapshots;
 pub(crate) mod workdir;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,9 +19,10 @@ use yadokari_rootfs::{Root, Snapshot};
 use yadokari_tree::{Changes, Tree};
 
 use crate::error::BuildError;
+use crate::stage::StageResult;
 use crate::stage::files::StageFiles;
 use crate::stage::pack::Sources;
-use crate::stage::{StageFuture, StageResult};
+use crate::stage::stages::Stages;
 use crate::users::Accounts;
 use crate::work::Work;
 
@@ -32,7 +32,7 @@ pub(crate) struct At<'a> {
     pub(crate) work: &'a Arc<Work>,
     pub(crate) stage: &'a Stage,
     pub(crate) index: usize,
-    pub(crate) others: &'a HashMap<StageId, StageFuture>,
+    pub(crate) others: &'a Stages,
     /// How long it stood still for other stages, which is no time of its own.
     pub(crate) waited: &'a Waited,
 }
@@ -77,7 +77,7 @@ impl At<'_> {
     pub(crate) async fn other(&self, id: &StageId) -> Result<Arc<StageResult>, BuildError> {
         let clock = &self.work.services.clock;
         let began = clock.now();
-        let result = self.others[id].clone().await;
+        let result = self.others.built(*id).await;
         let time = clock.now().duration_since(began);
         self.waited.add(time.unwrap_or_default());
         result

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use yadokari_layer::{LayerReader, ReadError};
 use yadokari_rootfs::Root;
 use yadokari_tree::{
-    ContentDigest, Entry, EntryKind, Follow, Kind, Metadata, Node, TreePath, Xattrs,
+    ContentDigest, Entry, EntryKind, Follow, Kind, Metadata, Node, Tree, TreePath, Xattrs,
 };
 
 use super::origin::ScratchPath;
@@ -96,21 +96,29 @@ impl Placement<'_> {
     }
 
     /// Where a member goes: links among the directories above it are followed, inside the destination.
+    ///
+    /// What a link leads to is never made: only parents that are missing as written are implied.
     fn member_place(&self, target: &TreePath, member: &TreePath) -> Result<TreePath, CopyFailure> {
         let in_the_way = || CopyFailure::ArchiveParent {
             path: target.join(member.as_bytes()).to_string(),
         };
         let below = self.tree.subtree(target).ok_or_else(in_the_way)?;
-        let found = below
-            .resolve(member.as_bytes(), Follow::Parents)
-            .map_err(|_| in_the_way())?;
-        // What a link leads to is never made: only parents that are missing as written are implied.
-        let leads_elsewhere = found.path.parent() != member.parent();
-        let parent = found.path.parent().and_then(|parent| below.get(&parent));
-        if leads_elsewhere && !parent.is_some_and(Node::is_directory) {
-            return Err(in_the_way());
+        let Some(parent) = member.parent() else {
+            return Ok(target.clone());
+        };
+        let mut at = TreePath::root();
+        for name in parent.components() {
+            let next = at.join(name);
+            at = match below.get(&next) {
+                Some(node) if node.is_symlink() => {
+                    directory_behind(&below, &next).ok_or_else(in_the_way)?
+                }
+                Some(node) if !node.is_directory() => return Err(in_the_way()),
+                _ => next,
+            };
         }
-        Ok(target.join(found.path.as_bytes()))
+        let name = member.file_name().unwrap_or_default();
+        Ok(target.join(at.join(name).as_bytes()))
     }
 
     /// Directories that members only imply belong to root, whatever `--chown` says.
@@ -218,6 +226,15 @@ impl Placement<'_> {
     }
 }
 
+/// The directory that a link leads to, if there is one.
+fn directory_behind(tree: &Tree, link: &TreePath) -> Option<TreePath> {
+    let found = tree.resolve(link.as_bytes(), Follow::All).ok()?;
+    found
+        .node
+        .is_some_and(|node| node.is_directory())
+        .then_some(found.path)
+}
+
 /// The file with the metadata of a link's header, if that is any different; a symbolic link keeps its mode and time.
 fn relinked(node: &Node, header: Metadata) -> Option<Node> {
     let known = node.metadata();
@@ -284,7 +301,7 @@ mod tests {
 
     use tar::EntryType;
     use yadokari_layer::{Contents as _, Limits};
-    use yadokari_tree::{Timestamp, Tree, diff, tree};
+    use yadokari_tree::{Timestamp, diff, tree};
 
     use super::*;
     use crate::copy::{Owner, Rules};
@@ -468,6 +485,11 @@ mod tests {
             "/usr /usr/lib /usr/lib/new"
         );
         assert_eq!(paths(&[("f", FILE, 0o644, "x")]), "/f");
+        assert_eq!(
+            paths(&[("lib/made/for/it", FILE, 0o644, "x")]),
+            "/usr /usr/lib /usr/lib/made /usr/lib/made/for /usr/lib/made/for/it",
+            "parents that are missing below a link are implied"
+        );
         let (_, after, _) = extract_with(
             rules(),
             &[

@@ -38,35 +38,41 @@ impl Schedule {
         schedule
     }
 
+    /// Needs a stage and all that it reads from. The way is kept in a list: stages can stand on each other by the thousands.
     fn need(&mut self, plan: &Plan, id: StageId) {
-        let Some(stage) = plan.stage(id).filter(|_| self.stages.insert(id)) else {
-            return;
-        };
-        if let Base::Stage(parent) = stage.base {
-            self.need(plan, parent);
-            *self.readers.entry(parent).or_default() += 1;
-        }
-        for (index, step) in stage.steps.iter().enumerate() {
-            if self.cached.contains(&(id, index)) {
+        let mut pending = vec![id];
+        while let Some(id) = pending.pop() {
+            let Some(stage) = plan.stage(id).filter(|_| self.stages.insert(id)) else {
                 continue;
+            };
+            if let Base::Stage(parent) = stage.base {
+                *self.readers.entry(parent).or_default() += 1;
+                pending.push(parent);
             }
-            for source in sources(&step.operation) {
-                self.need_source(plan, source);
+            for (index, step) in stage.steps.iter().enumerate() {
+                if !self.cached.contains(&(id, index)) {
+                    pending.extend(self.need_sources(&step.operation));
+                }
             }
         }
     }
 
-    fn need_source(&mut self, plan: &Plan, source: &Source) {
-        match source {
-            Source::Stage(id) => {
-                self.need(plan, *id);
-                *self.readers.entry(*id).or_default() += 1;
+    /// Notes what a step reads, and gives the stages among it.
+    fn need_sources(&mut self, operation: &Operation) -> Vec<StageId> {
+        let mut stages = Vec::new();
+        for source in sources(operation) {
+            match source {
+                Source::Stage(id) => {
+                    *self.readers.entry(*id).or_default() += 1;
+                    stages.push(*id);
+                }
+                Source::Image(key) => {
+                    self.images.insert(key.clone());
+                }
+                Source::Context | Source::Named(_) | Source::Scratch => {}
             }
-            Source::Image(key) => {
-                self.images.insert(key.clone());
-            }
-            Source::Context | Source::Named(_) | Source::Scratch => {}
         }
+        stages
     }
 
     /// Whether anything needs this stage.

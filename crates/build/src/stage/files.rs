@@ -37,9 +37,32 @@ pub(crate) struct StageFiles {
     known: usize,
     disk: Option<Disk>,
     /// The stage this one starts from, whose disk can be taken over or copied.
-    parent: Option<Arc<Mutex<Self>>>,
+    parent: Parent,
     /// Where a root is made when one is needed.
     directory: PathBuf,
+}
+
+/// The files a stage starts from.
+struct Parent(Option<Arc<Mutex<StageFiles>>>);
+
+impl std::fmt::Debug for Parent {
+    /// Without what is below: there can be thousands.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Some(_) => "Parent(..)",
+            None => "Parent(none)",
+        })
+    }
+}
+
+impl Drop for Parent {
+    /// Ends what is below one after the other: a drop inside a drop takes stack for each stage.
+    fn drop(&mut self) {
+        let mut next = self.0.take();
+        while let Some(last) = next.and_then(Arc::into_inner) {
+            next = last.into_inner().parent.0.take();
+        }
+    }
 }
 
 /// A root filesystem on disk.
@@ -64,7 +87,7 @@ impl StageFiles {
             tree: Tree::empty(),
             known: 0,
             disk: None,
-            parent: None,
+            parent: Parent(None),
             directory,
         }
     }
@@ -86,7 +109,7 @@ impl StageFiles {
             tree: files.tree.clone(),
             known: files.known,
             disk: None,
-            parent: Some(Arc::clone(parent)),
+            parent: Parent(Some(Arc::clone(parent))),
             directory,
         }
     }
@@ -279,7 +302,7 @@ impl StageFiles {
         work: &Work,
         marks: Option<OverlayMarks>,
     ) -> Result<Option<Disk>, BuildError> {
-        let Some(parent) = &self.parent else {
+        let Some(parent) = &self.parent.0 else {
             return Ok(None);
         };
         let mut files = parent.lock().await;

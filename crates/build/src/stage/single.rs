@@ -25,7 +25,7 @@ pub(crate) async fn single_layer(
         .layers()
         .split_at(target.base_layers.min(files.layers().len()));
     if added.is_empty() {
-        return Ok((base.to_vec(), target.rows.clone()));
+        return Ok((base.to_vec(), target.rows.to_vec()));
     }
     let mut layers = base.to_vec();
     let before = StageFiles::of_image(layers.clone(), work.roots.path().join("base"))
@@ -39,11 +39,10 @@ pub(crate) async fn single_layer(
     };
     let changes = Arc::new(diff(&before, &after));
     layers.push(pack::start(work, changes, root, Sources::Settled, label).await?);
-    Ok((layers, rows_of_one(&target.rows, target.base_rows)))
+    Ok((layers, rows_of_one(target.rows.to_vec(), target.base_rows)))
 }
 
-fn rows_of_one(rows: &[History], base_rows: usize) -> Vec<History> {
-    let mut rows = rows.to_vec();
+fn rows_of_one(mut rows: Vec<History>, base_rows: usize) -> Vec<History> {
     let last = rows.iter().rposition(|row| !row.empty_layer);
     for (index, row) in rows.iter_mut().enumerate().skip(base_rows) {
         row.empty_layer |= Some(index) != last;
@@ -62,7 +61,7 @@ mod tests {
             ..History::default()
         };
         let rows = rows_of_one(
-            &[row(false), row(true), row(false), row(false), row(true)],
+            vec![row(false), row(true), row(false), row(false), row(true)],
             1,
         );
         let empty: Vec<bool> = rows.iter().map(|row| row.empty_layer).collect();

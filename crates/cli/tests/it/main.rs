@@ -24,4 +24,5 @@ mod progress;
 mod referrers;
 mod refusals;
 mod retention;
+mod stages;
 mod trace;
