@@ -22,6 +22,10 @@ pub struct Behaviour {
     pub faults: Option<Faults>,
     /// The longest body of a request that is let through, in bytes.
     pub body_limit: Option<BodyLimit>,
+    /// Mounts are asked for in vain, as of registries that know none: each becomes the start of an upload.
+    pub no_mounts: bool,
+    /// A part of the paths that nobody may write to, such as `/cache/`: what would change something there is forbidden.
+    pub read_only: Option<&'static str>,
 }
 
 /// How long a request's body may be, as reverse proxies have it set.

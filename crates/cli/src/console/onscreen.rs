@@ -39,6 +39,7 @@ impl OnScreen {
             }
             Event::Planned { steps } => board.planned(steps),
             Event::Started(id) => board.started(id),
+            Event::Missed { step, reasons } => board.missed(step, reasons),
             Event::Output {
                 step,
                 stream,

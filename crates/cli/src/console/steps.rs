@@ -127,6 +127,17 @@ impl Step {
         lines
     }
 
+    /// What is told of a step that is not in the cache; nothing where no layer was expected of it anyway.
+    pub(super) fn missed(&self, reasons: &[String]) -> Vec<String> {
+        match self.expectation {
+            Expectation::Run => reasons
+                .iter()
+                .map(|reason| format!("not cached: {reason}"))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The lines that were not ended.
     pub(super) fn rest(&mut self) -> Vec<String> {
         let lines: Vec<_> = self
@@ -151,7 +162,7 @@ impl Step {
             .collect()
     }
 
-    fn remember(&mut self, lines: &[String]) {
+    pub(super) fn remember(&mut self, lines: &[String]) {
         self.tail.extend(lines.iter().cloned());
         let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);

@@ -121,13 +121,7 @@ impl Text {
 
     /// Why a step is not in the cache.
     pub(super) fn missed(&mut self, id: StepId, reasons: &[String]) {
-        if self.steps.step(id).expectation != Expectation::Run {
-            return;
-        }
-        let lines: Vec<String> = reasons
-            .iter()
-            .map(|reason| format!("not cached: {reason}"))
-            .collect();
+        let lines = self.steps.step(id).missed(reasons);
         self.lines(id, &lines);
     }
 

@@ -54,6 +54,7 @@ impl Contents for Inputs {
         let remote = copy.remotes.iter().flat_map(|remote| {
             [
                 remote.url.clone(),
+                self.content(&remote.url),
                 remote.checksum.clone().unwrap_or_default(),
                 format!("{:?}", remote.keep_git_dir),
             ]

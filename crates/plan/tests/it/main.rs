@@ -26,3 +26,5 @@ mod metadata;
 mod rekeys;
 #[cfg(test)]
 mod scopes;
+#[cfg(test)]
+mod survival;

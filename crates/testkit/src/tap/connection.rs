@@ -66,7 +66,15 @@ impl Ends<'_> {
             }
             return Ok(Next::End);
         }
+        if self.is_forbidden(method, target) {
+            self.answer("403 Forbidden", "")?;
+            linger(self.client);
+            return Ok(Next::End);
+        }
         match fault {
+            None if self.shared.behaviour.no_mounts && kind(target) == "mount" => {
+                self.pass_on(&request.without_query(), Passing::All)
+            }
             None => self.pass_on(request, Passing::All),
             Some(Fault::Status(status)) => self
                 .answer(&format!("{status} Fault"), "")
@@ -101,6 +109,11 @@ impl Ends<'_> {
             Some(Fault::WrongBytes) => self.pass_on(request, Passing::Spoilt),
             Some(Fault::ForgetUpload) => self.answer("404 Fault", "").map(|()| Next::End),
         }
+    }
+
+    fn is_forbidden(&self, method: &str, target: &str) -> bool {
+        let guarded = self.shared.behaviour.read_only;
+        guarded.is_some_and(|part| target.contains(part)) && !matches!(method, "GET" | "HEAD")
     }
 
     fn hand_over(&mut self, request: &Head) -> io::Result<()> {
@@ -158,9 +171,10 @@ const DATES: &str =
 
 /// What a path stands for.
 fn kind(target: &str) -> &'static str {
-    let path = target.split('?').next().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match path {
         "/v2/" => "ping",
+        _ if query.contains("mount=") => "mount",
         _ if path.contains("/blobs/uploads/") => "upload",
         _ if path.contains("/blobs/") => "blob",
         _ if path.contains("/manifests/") => "manifest",

@@ -51,6 +51,13 @@ impl Head {
         first.split(' ').nth(at).unwrap_or_default()
     }
 
+    /// The same request without what stands behind the `?` of its target.
+    pub(super) fn without_query(&self) -> Self {
+        let target = self.word(1);
+        let path = target.split('?').next().unwrap_or_default();
+        Self(self.0.replacen(target, path, 1))
+    }
+
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         let fields = self.0.lines().filter_map(|line| line.split_once(':'));
         let mut found = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));

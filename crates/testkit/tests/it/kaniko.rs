@@ -3,6 +3,7 @@
 mod cache;
 mod cache_mounts;
 mod exit;
+mod pairs;
 mod publish;
 mod root;
 mod tls;

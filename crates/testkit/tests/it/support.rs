@@ -2,5 +2,6 @@
 
 pub(crate) mod job;
 pub(crate) mod packages;
+pub(crate) mod pair;
 pub(crate) mod project;
 pub(crate) mod steps;

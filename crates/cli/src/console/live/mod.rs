@@ -198,6 +198,13 @@ impl Board {
         self.steps.step(id).output(stream, bytes);
     }
 
+    /// Why a step is not in the cache stands where its output will.
+    pub(super) fn missed(&mut self, id: StepId, reasons: &[String]) {
+        let step = self.steps.step(id);
+        let lines = step.missed(reasons);
+        step.remember(&lines);
+    }
+
     pub(super) fn finished(&mut self, id: StepId, outcome: Outcome, took: Duration) {
         let step = self.steps.step(id);
         step.rest();

@@ -144,3 +144,17 @@ fn without_unicode_everything_is_ascii() {
     let lines = picture(&board, size, look, board.begun);
     assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
 }
+
+#[test]
+fn why_a_step_is_not_cached_stands_where_its_output_will() {
+    let mut board = board(0);
+    let make = StepId { stage: 1, step: 1 };
+    board.missed(make, &["/src/main.c changed".to_owned()]);
+    let lines = shown(&board, 24, 80);
+    let told = lines
+        .iter()
+        .any(|line| line.contains("not cached: /src/main.c changed"));
+    assert!(told, "{lines:#?}");
+    board.missed(StepId { stage: 1, step: 0 }, &[]);
+    assert_eq!(shown(&board, 24, 80).len(), lines.len());
+}
