@@ -23,9 +23,7 @@ infra_image = \"localhost/pause:1\"
 fn the_pods_of_the_examples_build_and_push() {
     skip_without_ground!();
     skip_unless!(needs::program("podman"));
-    let podman = Podman {
-        directory: tempfile::tempdir().unwrap(),
-    };
+    let podman = Podman::new();
     move_image(&podman);
     make_pause(&podman);
     let registry = Registry::start(Options {
