@@ -1,0 +1,1 @@
+cd context; printf 'no archive' > b.tar; printf '\037\213\010\000garbage' > t.gz

@@ -1,0 +1,1 @@
+cd context; mkdir test; echo Hi > test/foo; touch -d 2019-01-01T00:00:00Z test/foo test; tar --owner=0 --group=0 --mode=0 -cf test.tar test/foo; xz -k test.tar; cp test.tar.xz t.xz; gzip -n t.xz; mv t.xz.gz test.tar.xz.gz; rm -r test

@@ -1,0 +1,2 @@
+cd context; mkdir -p t/dir t/tolink; echo new > t/file; echo new > t/dir/new; echo viaplain > t/link; echo in > t/tolink/in; chmod 700 t/dir; touch -d 2019-01-01T00:00:00Z t/file t/dir/new t/link t/tolink/in t/dir t/tolink
+tar -C t --owner=3 --group=4 --sort=name -cf r.tar file dir link tolink; rm -r t

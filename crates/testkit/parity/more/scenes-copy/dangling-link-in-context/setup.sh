@@ -1,0 +1,1 @@
+cd context; mkdir d t; ln -s /no/where d/dangling; ln -s ../t d/t; echo f > t/f; ln -s t/f l; ln -s t dl; touch -h -d 2019-01-01T00:00:00Z d/dangling d/t l dl

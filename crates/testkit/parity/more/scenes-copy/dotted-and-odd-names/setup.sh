@@ -1,0 +1,1 @@
+cd context; echo h > .hidden; mkdir -p .d d/e; echo x > .d/x; echo s > 'with space'; echo n > 'new\line'; echo y > d/e/y; echo z > d/z; echo ab > ab; echo u > ü

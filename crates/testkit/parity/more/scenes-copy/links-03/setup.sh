@@ -1,0 +1,1 @@
+cd context; echo f > f; mkdir -p d/e/g d/t; echo 1 > d/1; echo 2 > d/e/2.t; echo 3 > d/e/g/3; ln -s ../f d/tof; ln -s e d/toe; ln -s f l; ln -s d dl; ln f hl; ln -s /gone danglink; chmod 700 d/e; chmod 4755 d/1; touch -h -d 2019-01-01T00:00:00Z d/tof d/toe l dl danglink

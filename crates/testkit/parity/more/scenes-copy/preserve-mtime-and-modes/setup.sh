@@ -1,0 +1,1 @@
+cd context; echo a > f; chmod 640 f; touch -d 2001-02-03T04:05:06Z f; mkdir -m 711 d; echo b > d/s; chmod 4755 d/s; touch -d 2002-02-03T04:05:06.5Z d/s; touch -d 1999-01-01T00:00:00Z d

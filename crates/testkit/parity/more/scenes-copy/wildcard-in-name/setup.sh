@@ -1,0 +1,1 @@
+cd context; echo s > 'f*.txt'; echo t > ft.txt
