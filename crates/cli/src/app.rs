@@ -145,7 +145,7 @@ fn run_job(job: &Job, environment: &Environment) -> Result<u8, Failure> {
     };
     let runtime = runtime()?;
     let trace = Trace::open(job, environment, runtime.handle())?;
-    let console = console(job.console, trace.listeners());
+    let console = console(settings_of(job), trace.listeners());
     let remark = standing.as_ref().and_then(remark);
     remark.iter().for_each(|remark| console.notice(remark));
     let one_owner = matches!(standing, Some(Ok(IdMap::Single { .. })));
@@ -188,6 +188,14 @@ fn run_bake(flags: &flags::Bake, environment: &Environment) -> Result<u8, Failur
     done
 }
 
+/// What is only printed has no display above it that would stay.
+fn settings_of(job: &Job) -> ConsoleSettings {
+    ConsoleSettings {
+        live: job.console.live && job.action == Action::Build,
+        ..job.console
+    }
+}
+
 /// A step that fails where all files have one owner may well have wanted a second one.
 fn hinted(failure: Failure, one_owner: bool) -> Failure {
     if !one_owner || failure.excerpt.is_none() {
@@ -203,7 +211,7 @@ fn hinted(failure: Failure, one_owner: bool) -> Failure {
 }
 
 fn lint_json(job: &Job, environment: &Environment) -> Result<u8, Failure> {
-    let console = console(job.console, Vec::new());
+    let console = console(settings_of(job), Vec::new());
     let stdout = &mut std::io::stdout();
     let runtime = runtime()?;
     runtime.block_on(command::build::lint_json(

@@ -22,11 +22,13 @@ pub enum BakeError {
         /// The system's words.
         source: io::Error,
     },
-    /// A file in HCL.
-    #[error("{} is written in HCL, which is not read here", .path.display())]
+    /// A file in HCL that cannot be parsed, or not be evaluated.
+    #[error("{}: {reason}", .path.display())]
     Hcl {
         /// The file.
         path: PathBuf,
+        /// What is wrong, with line and column where that is known.
+        reason: String,
     },
     /// A file that is no YAML or JSON.
     #[error("{} cannot be parsed", .path.display())]
@@ -152,8 +154,8 @@ impl BakeError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoFile { .. } => "name one with `-f FILE`".to_owned(),
-            Self::Hcl { path } => format!(
-                "write it as JSON: `docker buildx bake -f {} --print > docker-bake.json`",
+            Self::Hcl { path, .. } => format!(
+                "what is not evaluated here can be given as JSON: `docker buildx bake -f {} --print > docker-bake.json`",
                 path.display()
             ),
             Self::Set { .. } => {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::error::{BakeError, Place};
+use super::hcl::{self, Scope};
+use super::read::Surroundings;
 
 /// A Compose or bake file.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(super) struct File {
     /// The directory that its paths are relative to, itself relative to the working directory.
     pub(super) directory: PathBuf,
     text: String,
+    /// Variables stand in place already.
+    pub(super) evaluated: bool,
     /// What it says, with anchors resolved and variables in place.
     pub(super) value: Value,
 }
@@ -21,18 +25,28 @@ pub(super) struct File {
 impl File {
     /// Reads and parses a file; `name` is relative to `working`.
     pub(super) fn read(working: &Path, name: &Path) -> Result<Self, BakeError> {
-        if name.extension().is_some_and(|extension| extension == "hcl") {
-            return Err(BakeError::Hcl {
-                path: name.to_owned(),
-            });
-        }
-        let text = std::fs::read_to_string(working.join(name)).map_err(|source| {
-            BakeError::Unreadable {
-                path: name.to_owned(),
-                source,
-            }
+        Self::parse(name, text(working, name)?)
+    }
+
+    /// Reads a file in HCL and evaluates it; what it declares stays in `scope`.
+    pub(super) fn read_hcl(
+        surroundings: &Surroundings,
+        name: &Path,
+        scope: &mut Scope,
+    ) -> Result<Self, BakeError> {
+        let text = text(&surroundings.working, name)?;
+        let value = hcl::evaluate(&text, &surroundings.variables, scope);
+        let value = value.map_err(|reason| BakeError::Hcl {
+            path: name.to_owned(),
+            reason,
         })?;
-        Self::parse(name, text)
+        Ok(Self {
+            name: name.to_owned(),
+            directory: name.parent().unwrap_or(Path::new("")).to_owned(),
+            text,
+            evaluated: true,
+            value,
+        })
     }
 
     /// Parses text. JSON is YAML too.
@@ -47,14 +61,22 @@ impl File {
             name: name.to_owned(),
             directory: name.parent().unwrap_or(Path::new("")).to_owned(),
             text,
+            evaluated: false,
             value,
         })
     }
 
     /// The place of the value that these keys lead to; of the nearest one above it when its line cannot be found.
     pub(super) fn place(&self, path: &[String]) -> Place {
-        let mut from = 0;
-        let mut found = None;
+        let (mut from, mut found, mut path) = (0, None, path);
+        if let [kind, name, rest @ ..] = path
+            && let Some(line) = self
+                .text
+                .lines()
+                .position(|line| is_block(line, kind, name))
+        {
+            (from, found, path) = (line + 1, Some(line + 1), rest);
+        }
         for key in path {
             // Keys are looked for one after another: each stands below the one it belongs to.
             let Some(offset) = self
@@ -74,6 +96,20 @@ impl File {
             line: found,
         }
     }
+}
+
+fn text(working: &Path, name: &Path) -> Result<String, BakeError> {
+    std::fs::read_to_string(working.join(name)).map_err(|source| BakeError::Unreadable {
+        path: name.to_owned(),
+        source,
+    })
+}
+
+/// Whether a line begins a block of HCL.
+fn is_block(line: &str, kind: &str, name: &str) -> bool {
+    let rest = line.trim_start().strip_prefix(kind);
+    let rest = rest.and_then(|rest| rest.trim_start().strip_prefix('"')?.strip_prefix(name));
+    rest.is_some_and(|rest| rest.starts_with('"') && rest.trim_end().ends_with(['{', '}']))
 }
 
 /// Whether a line gives a value to a key, in any of the spellings of YAML and JSON.

@@ -1,4 +1,4 @@
-//! Bake files in JSON: targets, groups and variables.
+//! Bake files: targets, groups and variables, as JSON has them and as HCL comes to.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,13 @@ pub(super) fn add(
     surroundings: &Surroundings,
     bake: &mut Bake,
 ) -> Result<(), BakeError> {
-    let variables = variables(file, surroundings)?;
-    let place = file.place(&[]);
-    let lookup = |name: &str| variables.get(name).cloned();
-    interpolate::interpolate(&mut file.value, &lookup)
-        .map_err(|reason| BakeError::Variable { place, reason })?;
+    if !file.evaluated {
+        let variables = variables(file, surroundings)?;
+        let place = file.place(&[]);
+        let lookup = |name: &str| variables.get(name).cloned();
+        interpolate::interpolate(&mut file.value, &lookup)
+            .map_err(|reason| BakeError::Variable { place, reason })?;
+    }
     let file = &*file;
     let root = Node::root(file, &file.value);
     let mut own = BTreeMap::new();
@@ -146,7 +148,9 @@ fn set(target: &mut Target, key: &str, node: &Node<'_>) -> Result<(), BakeError>
         "pull" => target.pull = Some(node.boolean()?),
         "attest" => attestations(node)?,
         "matrix" | "name" => {
-            return Err(node.unavailable("targets are not multiplied; write one for each"));
+            return Err(node.unavailable(
+                "a file in HCL multiplies targets, one in JSON does not; write one for each",
+            ));
         }
         "call" if node.text()? == "build" => {}
         "call" => return Err(node.unavailable("targets are built; `yadokari lint` checks")),

@@ -1,4 +1,4 @@
-//! Several images from one description: Compose files, and bake files in JSON.
+//! Several images from one description: Compose files, and bake files in JSON or HCL.
 //!
 //! [`read()`] gives the [`Bake`] that files describe: targets by name, and groups of them. [`Bake::select`] and
 //! `set` narrow and change it, [`Target::arguments`] says what the command line of each target's build would be, and
@@ -9,6 +9,7 @@ mod compose;
 mod error;
 mod extends;
 mod file;
+mod hcl;
 mod interpolate;
 mod json;
 mod node;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::error::BakeError;
 use super::extends::Service;
 use super::file::File;
+use super::hcl::Scope;
 use super::select::Bake;
 use super::{compose, extends, json};
 
@@ -21,14 +22,15 @@ pub struct Surroundings {
 }
 
 /// Files that are read when none is named, all that are there.
-const USUAL: [&str; 7] = [
+const USUAL: [&str; 8] = [
     "compose.yaml",
     "compose.yml",
     "docker-compose.yml",
     "docker-compose.yaml",
     "docker-bake.json",
-    "docker-bake.override.json",
     "docker-bake.hcl",
+    "docker-bake.override.json",
+    "docker-bake.override.hcl",
 ];
 
 /// Reads the files, each one changing what the ones before it say; without names those of the usual names.
@@ -44,8 +46,13 @@ pub fn read(names: &[PathBuf], surroundings: &Surroundings) -> Result<Bake, Bake
     let mut bake = Bake::default();
     let mut services: BTreeMap<String, Service> = BTreeMap::new();
     let mut order = Vec::new();
+    let mut scope = Scope::default();
     for name in &names {
-        let mut file = File::read(&surroundings.working, name)?;
+        let is_hcl = name.extension().is_some_and(|extension| extension == "hcl");
+        let mut file = match is_hcl {
+            true => File::read_hcl(surroundings, name, &mut scope)?,
+            false => File::read(&surroundings.working, name)?,
+        };
         if file.value.get("services").is_some() || file.value.get("include").is_some() {
             let lookup = lookup(surroundings, &names);
             for (service, read) in compose::services(&mut file, surroundings, &lookup)? {

@@ -13,7 +13,7 @@ use super::{BuildFlags, RegistryFlags};
 pub enum Command {
     /// Build an image from a Dockerfile
     Build(Box<Build>),
-    /// Build the images of a Compose file, or of a bake file in JSON
+    /// Build the images of a Compose file, or of a bake file in HCL or JSON
     Bake(Box<Bake>),
     /// Show what a build would do, and what it has in the cache
     Plan(Box<Plan>),

@@ -284,11 +284,6 @@ fn files_and_targets_that_are_not_there_are_told() {
         refused(&[good], &["b"]),
         "error: there is no target `b`; there are a\n"
     );
-    let hcl = refused(&[("docker-bake.hcl", "target \"x\" {}")], &[]);
-    assert!(
-        hcl.contains("written in HCL") && hcl.contains("--print > docker-bake.json"),
-        "{hcl}"
-    );
     assert!(refused(&[], &[]).contains("there is no Compose or bake file in "));
     let twice = (
         "docker-bake.json",
@@ -319,5 +314,139 @@ fn overrides_that_cannot_be_applied_are_refused() {
     for (text, expected) in cases {
         let said = refused(&[("docker-bake.json", BAKE)], &["--set", text]);
         assert!(said.contains(expected), "{text}: {said}");
+    }
+}
+
+const HCL: &str = r#"
+variable "TAG" { default = "dev" }
+variable "SLIM" { default = false }
+variable "PARTS" { default = 2 }
+registry = "registry.example.com/${team}"
+team = "crabs"
+
+group "default" {
+  targets = ["web", "tools"]
+}
+
+target "common" {
+  args = { VERSION = TAG, PARTS = PARTS, EMPTY = null }
+  labels = { "made.by" = upper(team) }
+}
+
+target "web" {
+  inherits   = ["common"]
+  dockerfile = SLIM ? "slim.Dockerfile" : "Dockerfile"
+  tags = [
+    "${registry}/web:${TAG}",
+    equal(TAG, "dev") ? "" : "${registry}/web:latest",
+  ]
+  output = ["type=image,push=true"]
+}
+
+target "tools" {
+  name = "tools-${item.name}-${sanitize(version)}"
+  matrix = {
+    item    = [{ name = "a", target = "one" }, { name = "b", target = "two" }]
+    version = ["1.0", "2.0"]
+  }
+  target = item.target
+  args = { VERSION = version, ALL = join(",", concat(["x"], split(".", version))) }
+  context = "https://example.com/$${literal}.git"
+}
+"#;
+
+#[test]
+fn a_bake_file_in_hcl_is_evaluated() {
+    let files = [("docker-bake.hcl", HCL)];
+    let of = |variables: &[(&str, &str)]| -> serde_json::Value {
+        let (_, printed) = planned(&files, &[], variables).unwrap();
+        serde_json::from_str(&printed).unwrap()
+    };
+    let plain = of(&[]);
+    let web = &plain["target"]["web"];
+    assert_eq!(web["dockerfile"], "Dockerfile");
+    assert_eq!(web["args"]["VERSION"], "dev");
+    assert_eq!(web["args"]["PARTS"], "2");
+    assert_eq!(web["labels"]["made.by"], "CRABS");
+    assert_eq!(
+        web["tags"],
+        serde_json::json!(["registry.example.com/crabs/web:dev"])
+    );
+    let names: Vec<_> = plain["target"].as_object().unwrap().keys().collect();
+    let expected = [
+        "web",
+        "tools-a-1_0",
+        "tools-a-2_0",
+        "tools-b-1_0",
+        "tools-b-2_0",
+    ];
+    assert_eq!(names, expected);
+    let tool = &plain["target"]["tools-b-2_0"];
+    assert_eq!(tool["target"], "two");
+    assert_eq!(tool["args"]["ALL"], "x,2,0");
+    assert_eq!(tool["context"], "https://example.com/${literal}.git");
+    let set = of(&[("TAG", "1.2"), ("SLIM", "true"), ("PARTS", "3")]);
+    let web = &set["target"]["web"];
+    assert_eq!(web["dockerfile"], "slim.Dockerfile");
+    assert_eq!(web["args"]["PARTS"], "3");
+    let tags = [
+        "registry.example.com/crabs/web:1.2",
+        "registry.example.com/crabs/web:latest",
+    ];
+    assert_eq!(web["tags"], serde_json::json!(tags));
+}
+
+#[test]
+fn an_override_in_hcl_sees_the_variables_of_the_file_before() {
+    let files = [
+        (
+            "docker-bake.hcl",
+            "variable \"A\" { default = \"1\" }\ntarget \"x\" { args = { A = A } }",
+        ),
+        (
+            "docker-bake.override.hcl",
+            "target \"x\" { args = { A = \"${A}-over\" } }",
+        ),
+    ];
+    let printed: serde_json::Value = serde_json::from_str(&printed(&files, &["x"])).unwrap();
+    assert_eq!(printed["target"]["x"]["args"]["A"], "1-over");
+}
+
+#[test]
+fn hcl_that_cannot_be_evaluated_says_what_is_wrong() {
+    let table = [
+        ("target \"x\" {", "docker-bake.hcl"),
+        ("target \"x\" { args = { A = NOBODY } }", "NOBODY"),
+        ("target \"x\" { args = { A = timestamp() } }", "timestamp"),
+        (
+            "function \"f\" {\n params = []\n result = 1\n}",
+            "the function `f`",
+        ),
+        ("a = b\nb = a", "undefined variable"),
+        ("variable \"N\" { default = 1 }", "`many` is no number"),
+        ("target \"x\" { matrix = { a = [\"1\"] } }", "no `name`"),
+        (
+            "target \"x\" {\n matrix = { a = [\"1.0\"] }\n name = a\n}",
+            "sanitize()",
+        ),
+        (
+            "target \"x\" {\n name = \"y\"\n matrix = { a = [] }\n}",
+            "matrix: `a`",
+        ),
+        (
+            "target \"x\" {\n colour = \"red\"\n}",
+            "docker-bake.hcl:2: unknown key `colour`",
+        ),
+        ("mystery \"x\" {}", "unknown block `mystery`"),
+        (
+            "variable \"V\" {\n validation {\n condition = V != \"\"\n error_message = \"V is wanted\"\n }\n}",
+            "variable V: V is wanted",
+        ),
+    ];
+    for (text, words) in table {
+        let files = [("docker-bake.hcl", text)];
+        let failure = planned(&files, &["x"], &[("N", "many")]).unwrap_err();
+        let told = failure.render(false);
+        assert!(failure.code == 2 && told.contains(words), "{text}: {told}");
     }
 }
