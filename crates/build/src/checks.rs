@@ -4,7 +4,8 @@ use yadokari_dockerfile::lint::Warning;
 
 use crate::drive::plan_request;
 use crate::error::BuildError;
-use crate::prepare::images;
+use crate::events::Event;
+use crate::prepare::images::{self, Resolved};
 use crate::prepare::inputs::Inputs;
 use crate::request::BuildRequest;
 use crate::services::Services;
@@ -23,7 +24,7 @@ pub struct Checked {
     pub failed: Option<yadokari_dockerfile::lint::Violations>,
 }
 
-/// Runs the build checks on all stages of a Dockerfile.
+/// Runs the build checks on all stages of a Dockerfile, or on those that the asked targets need.
 ///
 /// Base images are resolved, because some checks ask about them; nothing is downloaded or run.
 ///
@@ -34,10 +35,14 @@ pub async fn check(request: &BuildRequest, services: &Services) -> Result<Checke
     let scratch = Scratch::new(&request.state_dir)?;
     let inputs = Inputs::load(request, services, scratch.path()).await?;
     let mut wanted = plan_request(request, &inputs, request.platforms.first());
-    wanted.all_stages = true;
+    wanted.all_stages = wanted.targets.is_empty();
     let resolved = images::resolve(&inputs.parsed.dockerfile, &wanted, services).await;
-    let resolved = resolved.map_err(|error| error.in_file(&inputs.file))?;
-    let warnings = sorted(&inputs, resolved.plan.warnings);
+    let warnings = sorted(&inputs, &resolved);
+    if let Err(error) = resolved {
+        services.events.on(Event::Source(&inputs.file));
+        tell(services, &warnings);
+        return Err(error.in_file(&inputs.file));
+    }
     let failed = inputs.parsed.dockerfile.check.verdict(&warnings).err();
     Ok(Checked {
         warnings,
@@ -47,10 +52,22 @@ pub async fn check(request: &BuildRequest, services: &Services) -> Result<Checke
     })
 }
 
-/// The warnings of parsing and planning that are wanted, in the order of the file.
-pub(crate) fn sorted(inputs: &Inputs, planned: Vec<Warning>) -> Vec<Warning> {
-    let all = inputs.parsed.warnings.iter().cloned().chain(planned);
+/// The warnings of parsing and planning that are wanted, in the order of the file; of planning that failed, those
+/// that were found before.
+pub(crate) fn sorted(inputs: &Inputs, planned: &Result<Resolved, BuildError>) -> Vec<Warning> {
+    let planned = match planned {
+        Ok(resolved) => resolved.plan.warnings.as_slice(),
+        Err(error) => error.warnings(),
+    };
+    let all = inputs.parsed.warnings.iter().chain(planned).cloned();
     let mut kept = inputs.parsed.dockerfile.check.filter(all);
     kept.sort_by_key(|warning| warning.span.first_line);
     kept
+}
+
+/// Tells of warnings as they stand.
+pub(crate) fn tell(services: &Services, warnings: &[Warning]) {
+    for warning in warnings {
+        services.events.on(Event::Lint(warning));
+    }
 }

@@ -10,7 +10,7 @@ use yadokari_context::{
     ContextError, DockerfileError, GitError, GitReferenceError, HttpError, SourceError,
 };
 use yadokari_dockerfile::ignore::PatternError;
-use yadokari_dockerfile::lint::Violations;
+use yadokari_dockerfile::lint::{Violations, Warning};
 use yadokari_dockerfile::{CheckOptionsError, ParseError, Span};
 use yadokari_layer::{CompressError, ReadError, WriteError};
 use yadokari_plan::{PlanError, PlanErrorKind};
@@ -36,6 +36,8 @@ struct Inner {
     kind: BuildErrorKind,
     span: Option<Span>,
     file: Option<Arc<SourceFile>>,
+    /// What the build checks found before planning failed.
+    warnings: Vec<Warning>,
 }
 
 /// A Dockerfile as errors quote it.
@@ -266,6 +268,7 @@ impl<E: Into<BuildErrorKind>> From<E> for BuildError {
             kind: error.into(),
             span: None,
             file: None,
+            warnings: Vec::new(),
         }))
     }
 }
@@ -276,6 +279,7 @@ impl From<PlanError> for BuildError {
             kind: BuildErrorKind::Plan(error.kind),
             span: error.span,
             file: None,
+            warnings: error.warnings,
         }))
     }
 }
@@ -287,6 +291,7 @@ impl From<ParseError> for BuildError {
             kind: BuildErrorKind::Parse(error),
             span,
             file: None,
+            warnings: Vec::new(),
         }))
     }
 }
@@ -304,6 +309,11 @@ impl BuildError {
     /// What failed.
     pub fn kind(&self) -> &BuildErrorKind {
         &self.0.kind
+    }
+
+    /// What the build checks found before planning failed, wanted or not.
+    pub(crate) fn warnings(&self) -> &[Warning] {
+        &self.0.warnings
     }
 
     /// Says at which lines, unless that is known already.

@@ -19,10 +19,9 @@ use crate::caching::explain::{Comparison, Reasons, origin, stages, trail_name};
 use crate::caching::image_match::add_images;
 use crate::caching::lookup::{Caches, Hit, Hits, check, lookup_all};
 use crate::caching::standing::usable;
-use crate::checks::sorted;
+use crate::checks::{sorted, tell};
 use crate::drive::plan_request;
 use crate::error::BuildError;
-use crate::events::Event;
 use crate::outputs::publish::repositories;
 use crate::prepare::images::Resolved;
 use crate::prepare::inputs::Inputs;
@@ -79,14 +78,13 @@ pub(crate) async fn prepare(
     let wanted = plan_request(request, inputs, platform);
     let resolved = images::resolve(&inputs.parsed.dockerfile, &wanted, services)
         .instrument(work_span!("resolve", "base images"))
-        .await?;
-    let warnings = sorted(inputs, resolved.plan.warnings.clone());
+        .await;
+    let warnings = sorted(inputs, &resolved);
     if platform == request.platforms.first() {
         // The other platforms' plans have the same warnings.
-        warnings
-            .iter()
-            .for_each(|warning| services.events.on(Event::Lint(warning)));
+        tell(services, &warnings);
     }
+    let resolved = resolved?;
     inputs.parsed.dockerfile.check.verdict(&warnings)?;
     let remotes = Remotes::fetch(&resolved.plan, request, services, scratch).await?;
     let Some(caches) = Caches::new(request, services, distrusted) else {

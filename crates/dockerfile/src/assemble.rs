@@ -75,6 +75,13 @@ impl Assembly {
         );
     }
 
+    fn note_blank_lines(&mut self, lexed: &Lexed) {
+        let lines = lexed.empty_continuations.iter();
+        self.warnings.extend(
+            lines.map(|line| Warning::new(Lint::no_empty_continuation(), Span::line(*line))),
+        );
+    }
+
     fn stage(&self, node: &Node, check: CheckOptions) -> Result<Stage, Failure> {
         let name = stage_name(node.words())?;
         let flags = node.checked_flags(&[("platform", Text)])?;
@@ -94,6 +101,19 @@ impl Assembly {
         })
     }
 
+    /// Gives up at an instruction that cannot be read, and says what was found on the way.
+    pub(crate) fn abandon(
+        mut self,
+        lexed: &Lexed,
+        check: &CheckOptions,
+        error: ParseError,
+    ) -> ParseError {
+        self.note_blank_lines(lexed);
+        let mut warnings = check.filter(self.warnings);
+        warnings.sort_by_key(|warning| warning.span.first_line);
+        ParseError { warnings, ..error }
+    }
+
     /// Completes the file.
     pub(crate) fn finish(
         mut self,
@@ -104,10 +124,7 @@ impl Assembly {
         if self.stages.is_empty() {
             return Err(ParseError::lexing(ParseErrorKind::NoStages, None));
         }
-        let blank = lexed.empty_continuations.into_iter();
-        self.warnings.extend(
-            blank.map(|line| Warning::new(Lint::no_empty_continuation(), Span::line(line))),
-        );
+        self.note_blank_lines(&lexed);
         self.warnings.extend(parse_lint::stage_names(&self.stages));
         self.warnings.extend(parse_lint::casing(&self.stages));
         self.warnings.sort_by_key(|warning| warning.span.first_line);
@@ -172,6 +189,7 @@ pub(crate) fn located(node: &Node, Failure { kind, word }: Failure) -> ParseErro
     ParseError {
         kind,
         span: Some(node.span.narrowed(columns)),
+        warnings: Vec::new(),
         phase: Phase::Instruction,
     }
 }

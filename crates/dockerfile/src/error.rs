@@ -1,5 +1,6 @@
 //! Everything that can be wrong with a Dockerfile before anything is built.
 
+use crate::lint::Warning;
 use crate::span::Span;
 use crate::suggest::suffix;
 use crate::value::duration::DurationError;
@@ -14,6 +15,8 @@ pub struct ParseError {
     pub kind: ParseErrorKind,
     /// Where; absent if it is about the file as a whole.
     pub span: Option<Span>,
+    /// What the build checks found in what was read until then, as far as the file wants to know.
+    pub warnings: Vec<Warning>,
     pub(crate) phase: Phase,
 }
 
@@ -42,6 +45,7 @@ impl ParseError {
         Self {
             kind,
             span,
+            warnings: Vec::new(),
             phase: Phase::Lexing,
         }
     }

@@ -13,7 +13,7 @@ use crate::stage::Parsed;
 ///
 /// # Errors
 ///
-/// At the first problem. All problems of lines and words come before those of instructions, whatever their
+/// At the first problem, with the warnings of what stands before it. All problems of lines and words come before those of instructions, whatever their
 /// order in the file.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, ParseError> {
     parse_with_check(bytes, None)
@@ -32,7 +32,9 @@ pub fn parse_with_check(bytes: &[u8], check: Option<CheckOptions>) -> Result<Par
     let lexed = lex(bytes)?;
     let mut file = Assembly::default();
     for node in &lexed.nodes {
-        file.add(node)?;
+        if let Err(error) = file.add(node) {
+            return Err(file.abandon(&lexed, &check, error));
+        }
     }
     file.finish(lexed, check, directive::find_syntax(bytes))
 }
@@ -72,4 +74,32 @@ pub fn parse_trigger(trigger: &str) -> Result<Located<Instruction>, ParseError> 
         ..located(node, failure)
     })?;
     Ok(locate(node, value, check))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_the_warnings_of_what_stands_before_it() {
+        let warnings = |text: &str| {
+            let error = parse(text.as_bytes()).unwrap_err();
+            let lines = error.warnings.iter().map(ToString::to_string);
+            lines.collect::<Vec<_>>()
+        };
+        let file = "FROM scratch AS Bad\nMAINTAINER me\nBADCMD\nMAINTAINER you";
+        assert_eq!(
+            warnings(file),
+            [
+                "StageNameCasing: Stage name 'Bad' should be lowercase (line 1)",
+                "MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 2)",
+            ]
+        );
+        let skipped = format!("# check=skip=StageNameCasing,MaintainerDeprecated\n{file}");
+        assert_eq!(warnings(&skipped), [""; 0]);
+        assert_eq!(
+            warnings("FROM scratch\nRUN a \\\n\n b\nBADCMD"),
+            ["NoEmptyContinuation: Empty continuation line (line 4)"]
+        );
+    }
 }

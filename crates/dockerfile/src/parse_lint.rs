@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::instruction::{Instruction, Pair};
+use crate::instruction::Instruction;
 use crate::lint::{Lint, Warning};
 use crate::node::Node;
 use crate::stage::Stage;
@@ -42,8 +42,6 @@ pub(crate) fn stage_description(node: &Node, stage: &Stage) -> Vec<Lint> {
 pub(crate) fn instruction(node: &Node, instruction: &Instruction) -> Vec<Lint> {
     match instruction {
         Instruction::Maintainer(_) => vec![Lint::maintainer_deprecated()],
-        Instruction::Env(env) => legacy("ENV", &env.pairs),
-        Instruction::Label(label) => legacy("LABEL", &label.pairs),
         Instruction::Arg(arg) => {
             let names: Vec<&str> = arg
                 .declarations
@@ -54,14 +52,6 @@ pub(crate) fn instruction(node: &Node, instruction: &Instruction) -> Vec<Lint> {
         }
         _ => Vec::new(),
     }
-}
-
-fn legacy(keyword: &str, pairs: &[Pair]) -> Vec<Lint> {
-    pairs
-        .iter()
-        .filter(|pair| pair.legacy)
-        .map(|_| Lint::legacy_key_value_format(keyword))
-        .collect()
 }
 
 fn undescribed(node: &Node, keyword: &str, names: &[&str]) -> Option<Lint> {

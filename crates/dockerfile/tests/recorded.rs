@@ -9,7 +9,8 @@ use yadokari_dockerfile::{CheckOptions, ParseError, Parsed, Rule, parse_with_che
 const RECORD: &str = include_str!("data/recorded.jsonl");
 
 /// Rules that need more than the file.
-const LATER: [Rule; 13] = [
+const LATER: [Rule; 14] = [
+    Rule::LegacyKeyValueFormat,
     Rule::JSONArgsRecommended,
     Rule::UndefinedArgInFrom,
     Rule::UndefinedVar,

@@ -45,7 +45,9 @@ pub enum PlatformError {
         text: String,
     },
     /// A part has a character that does not belong there.
-    #[error("\"{component}\" is an invalid component of \"{text}\": invalid argument")]
+    #[error(
+        "\"{component}\" is an invalid component of \"{text}\": platform specifier component must match \"^[A-Za-z0-9_.-]+$\": invalid argument"
+    )]
     Component {
         /// The part that is wrong.
         component: String,

@@ -1,6 +1,6 @@
 //! Why a Dockerfile cannot be planned.
 
-use yadokari_dockerfile::{ParseError, Span, expand::ExpandError};
+use yadokari_dockerfile::{ParseError, Span, expand::ExpandError, lint::Warning};
 use yadokari_image::ReferenceError;
 
 /// A Dockerfile that parses and still cannot be built, and where.
@@ -12,6 +12,8 @@ pub struct PlanError {
     pub kind: PlanErrorKind,
     /// The lines it is about, where it is about any.
     pub span: Option<Span>,
+    /// What the build checks found before, in the order of evaluation and wanted or not.
+    pub warnings: Vec<Warning>,
 }
 
 /// What is wrong.
@@ -58,15 +60,22 @@ pub enum PlanErrorKind {
     #[error("'from' doesn't support variable expansion, define alias stage instead")]
     VariableInMountFrom,
     /// A platform expands to nothing.
-    #[error("empty platform value from expression {0}")]
-    EmptyPlatform(String),
+    #[error("empty platform value from expression {written}{}", did_you_mean(suggestion.as_deref()))]
+    EmptyPlatform {
+        /// The platform, unexpanded.
+        written: String,
+        /// An argument of a similar name.
+        suggestion: Option<String>,
+    },
     /// A platform does not parse.
-    #[error("failed to parse platform {platform}: {reason}")]
+    #[error("failed to parse platform {platform}: {reason}{}", did_you_mean(suggestion.as_deref()))]
     BadPlatform {
-        /// The platform.
+        /// The platform, unexpanded.
         platform: String,
         /// What is wrong with it.
         reason: String,
+        /// An argument of a similar name.
+        suggestion: Option<String>,
     },
     /// An image reference does not parse.
     #[error("failed to parse stage name {name:?}: {source}")]
@@ -158,6 +167,7 @@ impl PlanErrorKind {
         PlanError {
             kind: self,
             span: Some(span),
+            warnings: Vec::new(),
         }
     }
 
@@ -166,6 +176,7 @@ impl PlanErrorKind {
         PlanError {
             kind: self,
             span: None,
+            warnings: Vec::new(),
         }
     }
 }

@@ -16,7 +16,7 @@ impl PlanErrorKind {
             Self::VariableInFrom | Self::VariableInMountFrom => {
                 "write `FROM $NAME AS source` above, and name that stage here".to_owned()
             }
-            Self::EmptyPlatform(_) => {
+            Self::EmptyPlatform { .. } => {
                 "give the variable a value with --build-arg, or leave --platform out".to_owned()
             }
             Self::BadPlatform { .. } => "write it as os/architecture, as in linux/amd64".to_owned(),

@@ -1,7 +1,8 @@
 //! The build checks that need evaluation: what a variable is, what a base turned out to be.
 
 use yadokari_dockerfile::lint::{Lint, Warning, predicate};
-use yadokari_dockerfile::{Expanded, Located, Stage, suggest};
+use yadokari_dockerfile::instruction::Pair;
+use yadokari_dockerfile::{Expanded, Instruction, Located, Stage, suggest};
 use yadokari_image::{Platform, Reference};
 
 use crate::outline::GlobalScopes;
@@ -32,27 +33,47 @@ pub(crate) fn secret_name<T>(
     }
 }
 
-/// Notes what is wrong with the arguments of a FROM.
+/// Notes `ENV name value` and `LABEL name value`.
+pub(crate) fn legacy_pairs(
+    warnings: &mut Vec<Warning>,
+    at: &Located<Instruction>,
+    pairs: &[Pair],
+) {
+    for _ in pairs.iter().filter(|pair| pair.legacy) {
+        warnings.extend(at.warn(Lint::legacy_key_value_format(&at.keyword)));
+    }
+}
+
+/// Notes arguments in a FROM that nothing declares.
 pub(crate) fn from_arguments(
     warnings: &mut Vec<Warning>,
     stage: &Stage,
     globals: &GlobalScopes,
-    escape: char,
     undefined: &[String],
 ) {
     for name in undefined.iter().filter(|name| !globals.given.knows(name)) {
         let suggestion = suggest::nearest(name, globals.given.names());
         warnings.extend(stage.warn(Lint::undefined_arg_in_from(name, suggestion)));
     }
-    let default = globals.defaults.expand(escape, &stage.base);
-    let is_usable = default.is_ok_and(|word| {
-        let word = word.value;
-        word == "scratch"
-            || !undefined.is_empty()
-            || (!word.is_empty() && Reference::parse(&word).is_ok())
-    });
-    if !is_usable && stage.base.contains('$') {
-        warnings.extend(stage.warn(Lint::invalid_default_arg_in_from(&stage.base)));
+}
+
+/// Notes bases that name no image unless build arguments are given. The first that cannot be expanded ends the check.
+pub(crate) fn default_bases(
+    warnings: &mut Vec<Warning>,
+    stages: &[Stage],
+    globals: &GlobalScopes,
+    escape: char,
+) {
+    let Some(defaults) = &globals.defaults else {
+        return;
+    };
+    for stage in stages {
+        let Ok(word) = defaults.expand(escape, &stage.base) else {
+            return;
+        };
+        if Reference::parse(&word.value).is_err() {
+            warnings.extend(stage.warn(Lint::invalid_default_arg_in_from(&stage.base)));
+        }
     }
 }
 
@@ -86,10 +107,7 @@ pub(crate) fn base_platform(
     found: &Platform,
     expected: &Platform,
 ) {
-    let same = found.os == expected.os
-        && found.architecture == expected.architecture
-        && found.variant == expected.variant;
-    if !same {
+    if found.os != expected.os || found.architecture != expected.architecture {
         let lint =
             Lint::invalid_base_image_platform(word, &found.to_string(), &expected.to_string());
         warnings.extend(stage.warn(lint));

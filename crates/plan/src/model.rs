@@ -350,6 +350,8 @@ pub enum NamedContext {
     Files,
     /// An image.
     Image(ImageSource),
+    /// `docker-image://scratch`, which is no image.
+    Scratch,
     /// A value that means nothing: an error for whoever uses the context.
     Unknown(String),
 }

@@ -20,7 +20,6 @@ pub(crate) struct Outline<'a> {
     pub(crate) globals: Scope,
     pub(crate) stages: Vec<OutlineStage<'a>>,
     pub(crate) targets: Vec<StageId>,
-    pub(crate) warnings: Vec<Warning>,
     /// The platform of the build: the one asked for, or this machine's.
     pub(crate) platform: Platform,
     /// The last stage of each name in the whole file.
@@ -54,7 +53,13 @@ pub(crate) enum OutlineBase {
 
 impl<'a> Outline<'a> {
     /// Resolves the global scope, all FROM lines and the targets.
-    pub(crate) fn new(dockerfile: &'a Dockerfile, request: &'a Request) -> Result<Self, PlanError> {
+    ///
+    /// What the build checks find is added to `warnings`, also when a later line is wrong.
+    pub(crate) fn new(
+        dockerfile: &'a Dockerfile,
+        request: &'a Request,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, PlanError> {
         let platform = request
             .platform
             .clone()
@@ -67,13 +72,13 @@ impl<'a> Outline<'a> {
             globals: Scope::default(),
             stages: Vec::with_capacity(dockerfile.stages.len()),
             targets: Vec::new(),
-            warnings: globals.warnings.clone(),
             platform,
             named: names(dockerfile),
             earlier: HashMap::new(),
         };
+        lint::default_bases(warnings, &dockerfile.stages, &globals, dockerfile.escape);
         for stage in &dockerfile.stages {
-            let resolved = outline.resolve(stage, &globals)?;
+            let resolved = outline.resolve(stage, &globals, warnings)?;
             let id = StageId(outline.stages.len());
             outline.stages.push(resolved);
             let name = stage.name.as_deref();
@@ -81,16 +86,29 @@ impl<'a> Outline<'a> {
         }
         outline.globals = globals.given;
         outline.targets = outline.find_targets()?;
+        outline.refuse_bad_sources()?;
         crate::graph::refuse_cycles(&outline)?;
         Ok(outline)
     }
 
     fn resolve(
-        &mut self,
+        &self,
         stage: &'a dockerfile::Stage,
         globals: &GlobalScopes,
+        warnings: &mut Vec<Warning>,
     ) -> Result<OutlineStage<'a>, PlanError> {
-        let platform = self.stage_platform(stage, globals)?;
+        let escape = self.dockerfile.escape;
+        let expanded = globals.given.expand(escape, &stage.base);
+        let undefined = match &expanded {
+            Ok(expanded) => expanded.undefined.as_slice(),
+            Err(error) => error.required(),
+        };
+        lint::from_arguments(warnings, stage, globals, undefined);
+        let word = expanded.at(stage.span)?.value;
+        if word.is_empty() {
+            return Err(PlanErrorKind::BlankBase(stage.base.clone()).at(stage.span));
+        }
+        let platform = self.stage_platform(stage, globals, warnings)?;
         if let Some(name) = &stage.name
             && let Some(context) = self.request.named.get(name)
         {
@@ -99,6 +117,7 @@ impl<'a> Outline<'a> {
                     key,
                     word: name.clone(),
                 },
+                Source::Scratch => OutlineBase::Scratch,
                 _ => OutlineBase::Context(name.clone()),
             };
             return Ok(OutlineStage {
@@ -108,20 +127,12 @@ impl<'a> Outline<'a> {
                 replaced: true,
             });
         }
-        let escape = self.dockerfile.escape;
-        let expanded = globals.given.expand(escape, &stage.base).at(stage.span)?;
-        lint::from_arguments(
-            &mut self.warnings,
-            stage,
-            globals,
-            escape,
-            &expanded.undefined,
-        );
-        let word = expanded.value;
-        if word.is_empty() {
-            return Err(PlanErrorKind::BlankBase(stage.base.clone()).at(stage.span));
-        }
         let base = self.base(stage, &word, &platform)?;
+        // There is nothing to choose from: scratch has the platform of the build, whatever its FROM says.
+        let platform = match base {
+            OutlineBase::Scratch => self.platform.clone(),
+            _ => platform,
+        };
         Ok(OutlineStage {
             stage,
             base,
@@ -131,9 +142,10 @@ impl<'a> Outline<'a> {
     }
 
     fn stage_platform(
-        &mut self,
+        &self,
         stage: &dockerfile::Stage,
         globals: &GlobalScopes,
+        warnings: &mut Vec<Warning>,
     ) -> Result<Platform, PlanError> {
         let Some(raw) = &stage.platform else {
             return Ok(self.platform.clone());
@@ -142,18 +154,28 @@ impl<'a> Outline<'a> {
             .given
             .expand(self.dockerfile.escape, raw)
             .at(stage.span)?;
+        lint::from_arguments(warnings, stage, globals, &expanded.undefined);
+        let suggestion = || {
+            let mut names = expanded.undefined.iter();
+            names.find_map(|name| suggest::nearest(name, globals.given.names()).map(str::to_owned))
+        };
         if expanded.value.is_empty() {
-            return Err(PlanErrorKind::EmptyPlatform(raw.clone()).at(stage.span));
+            let empty = PlanErrorKind::EmptyPlatform {
+                written: raw.clone(),
+                suggestion: suggestion(),
+            };
+            return Err(empty.at(stage.span));
         }
         let platform = Platform::parse(&expanded.value).map_err(|error| {
             PlanErrorKind::BadPlatform {
-                platform: expanded.value.clone(),
+                platform: raw.clone(),
                 reason: error.to_string(),
+                suggestion: suggestion(),
             }
             .at(stage.span)
         })?;
         lint::from_platform(
-            &mut self.warnings,
+            warnings,
             stage,
             raw,
             &expanded,
@@ -170,11 +192,12 @@ impl<'a> Outline<'a> {
         word: &str,
         platform: &Platform,
     ) -> Result<OutlineBase, PlanError> {
-        if word == "scratch" {
-            return Ok(OutlineBase::Scratch);
-        }
+        // A stage may be called scratch, and then it is what the name means.
         if let Some(earlier) = self.earlier.get(word) {
             return Ok(OutlineBase::Stage(*earlier));
+        }
+        if word == "scratch" {
+            return Ok(OutlineBase::Scratch);
         }
         match self.external(word, platform) {
             Ok(Source::Image(key)) => Ok(OutlineBase::Image {
@@ -245,6 +268,22 @@ impl<'a> Outline<'a> {
         }
     }
 
+    /// Refuses copies from what cannot name a stage or an image, also in stages that nothing needs.
+    fn refuse_bad_sources(&self) -> Result<(), PlanError> {
+        let instructions = self.stages.iter().flat_map(|stage| &stage.stage.instructions);
+        for instruction in instructions {
+            if let Instruction::Copy(copy) = &instruction.value
+                && let Some(word) = &copy.from
+                && let Err(
+                    error @ (PlanErrorKind::VariableInFrom | PlanErrorKind::StageIndex(_)),
+                ) = self.copy_source(word)
+            {
+                return Err(error.at(instruction.span));
+            }
+        }
+        Ok(())
+    }
+
     fn find_targets(&self) -> Result<Vec<StageId>, PlanError> {
         if self.request.targets.is_empty() {
             return Ok(vec![StageId(self.stages.len() - 1)]);
@@ -296,6 +335,7 @@ fn names(dockerfile: &Dockerfile) -> HashMap<&str, StageId> {
 fn named(name: &str, context: &NamedContext, platform: &Platform) -> Result<Source, PlanErrorKind> {
     match context {
         NamedContext::Files => Ok(Source::Named(name.to_owned())),
+        NamedContext::Scratch => Ok(Source::Scratch),
         NamedContext::Image(source) => Ok(Source::Image(ImageKey {
             source: source.clone(),
             platform: platform.clone(),
@@ -340,8 +380,8 @@ fn target_stage_name(dockerfile: &Dockerfile, request: &Request) -> String {
 #[derive(Debug)]
 pub(crate) struct GlobalScopes {
     pub(crate) given: Scope,
-    pub(crate) defaults: Scope,
-    warnings: Vec<Warning>,
+    /// Nothing if a default cannot be expanded without build arguments.
+    pub(crate) defaults: Option<Scope>,
 }
 
 impl GlobalScopes {
@@ -352,57 +392,42 @@ impl GlobalScopes {
         target: &str,
     ) -> Result<Self, PlanError> {
         let arguments = build_args(&request.build_args);
-        let mut scopes = Self {
-            given: Scope::default(),
-            defaults: Scope::default(),
-            warnings: Vec::new(),
-        };
+        let mut always = Scope::default();
         for (name, value) in predefined(&request.host, platform, target) {
-            scopes.defaults.set(&name, &value);
             let value = arguments.get(name.as_str()).copied().unwrap_or(&value);
-            scopes.given.set(&name, value);
+            always.set(&name, value);
         }
-        for argument in &dockerfile.global_args {
-            scopes.declare(argument, &arguments, dockerfile.escape)?;
-        }
-        Ok(scopes)
-    }
-
-    fn declare(
-        &mut self,
-        argument: &Located<dockerfile::instruction::Arg>,
-        arguments: &BTreeMap<&str, &str>,
-        escape: char,
-    ) -> Result<(), PlanError> {
-        for declaration in &argument.value.declarations {
-            let name = &declaration.name;
-            let default = declaration.default.as_deref();
-            if let Some(default) = default
-                && let Ok(expanded) = self.defaults.expand(escape, default)
-            {
-                self.defaults.declare(name, Some(&expanded.value));
-            } else {
-                self.defaults.declare(name, None);
+        let evaluate = |arguments| {
+            let mut scope = always.clone();
+            for argument in &dockerfile.global_args {
+                declare(&mut scope, argument, arguments, dockerfile.escape)?;
             }
-            let value = match (arguments.get(name.as_str()), default) {
-                (Some(value), _) => Some((*value).to_owned()),
-                (None, Some(default)) => {
-                    let expanded = self.given.expand(escape, default).at(argument.span)?;
-                    lint::undefined(
-                        &mut self.warnings,
-                        argument,
-                        &self.given,
-                        &expanded.undefined,
-                    );
-                    Some(expanded.value)
-                }
-                (None, None) => self.given.get(name).map(str::to_owned),
-            };
-            lint::secret_name(&mut self.warnings, argument, "ARG", name);
-            self.given.declare(name, value.as_deref());
-        }
-        Ok(())
+            Ok(scope)
+        };
+        Ok(Self {
+            defaults: evaluate(&BTreeMap::new()).ok(),
+            given: evaluate(&arguments)?,
+        })
     }
+}
+
+/// Adds the names of one ARG before the first FROM.
+fn declare(
+    scope: &mut Scope,
+    argument: &Located<dockerfile::instruction::Arg>,
+    arguments: &BTreeMap<&str, &str>,
+    escape: char,
+) -> Result<(), PlanError> {
+    for declaration in &argument.value.declarations {
+        let name = declaration.name.as_str();
+        let value = match (arguments.get(name), &declaration.default) {
+            (Some(value), _) => Some((*value).to_owned()),
+            (None, Some(default)) => Some(scope.expand(escape, default).at(argument.span)?.value),
+            (None, None) => scope.get(name).map(str::to_owned),
+        };
+        scope.declare(name, value.as_deref());
+    }
+    Ok(())
 }
 
 /// The words after `--from` of the copies, and `from` of the mounts, of one instruction.

@@ -26,7 +26,8 @@ pub(crate) fn join(directory: &str, path: &str) -> String {
 
 /// The absolute destination of a copy; that it names a directory shows in a trailing slash.
 pub(crate) fn destination(directory: &str, path: &str) -> String {
-    let is_directory = path.ends_with('/') || path.ends_with("/.") || path == "." || path == "..";
+    let names_directory = ["", ".", ".."].contains(&path);
+    let is_directory = names_directory || path.ends_with('/') || path.ends_with("/.");
     let mut joined = join(directory, path);
     if is_directory && joined != "/" {
         joined.push('/');
@@ -52,6 +53,7 @@ mod tests {
     fn destinations_keep_whether_they_are_directories() {
         for (path, expected) in [
             ("c/", "/wd/c/"),
+            ("", "/wd/"),
             (".", "/wd/"),
             ("./b", "/wd/b"),
             ("../../../d", "/d"),

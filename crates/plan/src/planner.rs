@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use yadokari_dockerfile::lint::{Warning, predicate};
+use yadokari_dockerfile::lint::Warning;
 use yadokari_dockerfile::{Dockerfile, Instruction, Located, Span, parse_trigger};
 use yadokari_image::Platform;
 
@@ -46,18 +46,29 @@ pub struct ImageRequest {
 ///
 /// # Errors
 ///
-/// If a reachable stage cannot be evaluated.
+/// If a reachable stage cannot be evaluated. The error has the warnings of what comes before.
 pub fn plan(
     dockerfile: &Dockerfile,
     request: &Request,
     images: &Images,
+) -> Result<Progress, PlanError> {
+    let mut warnings = Vec::new();
+    let planned = plan_noting(dockerfile, request, images, &mut warnings);
+    planned.map_err(|error| PlanError { warnings, ..error })
+}
+
+fn plan_noting(
+    dockerfile: &Dockerfile,
+    request: &Request,
+    images: &Images,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Progress, PlanError> {
     let epoch = match Epoch::asked(dockerfile, &request.build_args)? {
         Epoch::Unset => None,
         Epoch::Seconds(seconds) => Some(seconds),
         Epoch::Of(name) => return Err(PlanErrorKind::Epoch(name).nowhere()),
     };
-    let outline = Outline::new(dockerfile, request)?;
+    let outline = Outline::new(dockerfile, request, warnings)?;
     let reached = Reach::from_targets(&outline, images)?;
     if !reached.missing.is_empty() {
         return Ok(Progress::NeedsImages(reached.missing));
@@ -67,9 +78,8 @@ pub fn plan(
         images,
         states: HashMap::new(),
         stages: Vec::new(),
-        warnings: Vec::new(),
+        warnings,
     };
-    planner.warnings.extend(outline.warnings.iter().cloned());
     for id in &reached.stages {
         planner.evaluate(*id, &reached)?;
     }
@@ -80,8 +90,8 @@ pub fn plan(
     Ok(Progress::Ready(Box::new(Plan {
         target: *target,
         also: also.to_vec(),
-        warnings: planner.warnings,
         stages: planner.stages,
+        warnings: std::mem::take(warnings),
         epoch,
     })))
 }
@@ -203,7 +213,7 @@ struct Planner<'a> {
     images: &'a Images,
     states: HashMap<StageId, State>,
     stages: Vec<Stage>,
-    warnings: Vec<Warning>,
+    warnings: &'a mut Vec<Warning>,
 }
 
 impl Planner<'_> {
@@ -215,12 +225,10 @@ impl Planner<'_> {
         let mut evaluation = Evaluation::new(self.outline, id, state);
         if !stage.replaced {
             let triggers = reached.triggers.get(&id).into_iter().flatten();
-            for instruction in triggers.chain(&stage.stage.instructions) {
-                evaluation.instruction(instruction)?;
-            }
-            evaluation
-                .warnings
-                .extend(predicate::overridden(&stage.stage.instructions));
+            let mut all = triggers.chain(&stage.stage.instructions);
+            let evaluated = all.try_for_each(|instruction| evaluation.instruction(instruction));
+            self.warnings.append(&mut evaluation.warnings);
+            evaluated?;
         }
         let mut config = evaluation.state.config.clone();
         if self.outline.targets.contains(&id) {
@@ -230,7 +238,6 @@ impl Planner<'_> {
                 .labels
                 .extend(labels.map(|(name, value)| (name.clone(), value.clone())));
         }
-        self.warnings.append(&mut evaluation.warnings);
         self.states.insert(id, evaluation.state);
         self.stages.push(Stage {
             id,
@@ -285,6 +292,6 @@ impl Planner<'_> {
             variant: config.variant.clone(),
             ..Platform::new(&config.os, &config.architecture)
         };
-        lint::base_platform(&mut self.warnings, stage, word, &found, expected);
+        lint::base_platform(self.warnings, stage, word, &found, expected);
     }
 }

@@ -5,8 +5,10 @@ mod metadata;
 mod run;
 mod variables;
 
-use yadokari_dockerfile::lint::Warning;
-use yadokari_dockerfile::{Instruction, Located};
+use std::collections::HashMap;
+
+use yadokari_dockerfile::lint::{Lint, Warning};
+use yadokari_dockerfile::{Instruction, Located, Span};
 use yadokari_image::{ContainerConfig, ImageConfig, Platform};
 
 use crate::error::PlanError;
@@ -117,6 +119,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) warnings: Vec<Warning>,
     /// Whether CMD was seen in this very stage, which ENTRYPOINT then leaves alone.
     cmd_seen: bool,
+    /// Where CMD, ENTRYPOINT and HEALTHCHECK last stood in this very stage.
+    commands: HashMap<&'static str, Span>,
 }
 
 /// What an instruction comes to.
@@ -134,6 +138,7 @@ impl<'a> Evaluation<'a> {
             steps: Vec::new(),
             warnings: Vec::new(),
             cmd_seen: false,
+            commands: HashMap::new(),
         }
     }
 
@@ -153,6 +158,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn dispatch(&mut self, at: &Located<Instruction>) -> Result<Done, PlanError> {
+        self.note_overridden(at);
         match &at.value {
             Instruction::Add(add) => self.add(at, add),
             Instruction::Arg(arg) => self.arg(at, arg),
@@ -177,18 +183,26 @@ impl<'a> Evaluation<'a> {
     /// Expands a word, noting what is undefined in it.
     fn expand(&mut self, at: &Located<Instruction>, word: &str) -> Result<String, PlanError> {
         use crate::error::At as _;
-        let expanded = self
-            .state
-            .scope
-            .expand(self.outline.dockerfile.escape, word)
-            .at(at.span)?;
-        crate::lint::undefined(
-            &mut self.warnings,
-            at,
-            &self.state.scope,
-            &expanded.undefined,
-        );
-        Ok(expanded.value)
+        let scope = &self.state.scope;
+        let expanded = scope.expand(self.outline.dockerfile.escape, word);
+        let undefined = match &expanded {
+            Ok(expanded) => expanded.undefined.as_slice(),
+            Err(error) => error.required(),
+        };
+        crate::lint::undefined(&mut self.warnings, at, scope, undefined);
+        Ok(expanded.at(at.span)?.value)
+    }
+
+    /// Notes, at the place of the one without effect, that a command is given twice.
+    fn note_overridden(&mut self, at: &Located<Instruction>) {
+        let name = at.value.name();
+        if matches!(name, "CMD" | "ENTRYPOINT" | "HEALTHCHECK")
+            && let Some(earlier) = self.commands.insert(name, at.span)
+        {
+            let lint = Lint::multiple_instructions_disallowed(&at.keyword);
+            self.warnings
+                .extend(Warning::local(lint, earlier, &at.check));
+        }
     }
 
     /// A step that changes the configuration only.

@@ -48,13 +48,22 @@ pub(crate) fn exit_now(code: i32) -> ! {
 }
 
 /// Puts every signal back to its default action and unblocks all.
+///
+/// The kernel is asked directly: the C library keeps two signals to itself, and has a process that it spawned
+/// ignore them.
 #[expect(unsafe_code, reason = "signal actions have no safe form")]
 pub(crate) fn reset_signals() {
-    // SAFETY: SIG_DFL installs no code of ours; the set is initialised by sigemptyset before use.
-    // Signals whose action cannot be changed answer EINVAL, which is what is wanted.
+    /// Handler, flags, restorer and mask, all of them nothing.
+    const DEFAULT: [u64; 4] = [0; 4];
+    /// Bytes of a set of 64 signals.
+    const SET: usize = 8;
+    // SAFETY: the default action installs no code of ours, and the kernel reads no more than the four words;
+    // the set is initialised by sigemptyset before use. Signals whose action cannot be changed answer EINVAL,
+    // which is what is wanted.
     unsafe {
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            let old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), old, SET);
         }
         let mut none = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut none);

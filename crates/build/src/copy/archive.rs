@@ -10,7 +10,7 @@ use yadokari_tree::{
 };
 
 use super::origin::ScratchPath;
-use super::{CopyFailure, Origin, Placement};
+use super::{CopyFailure, Origin, Placement, shown};
 
 /// Why an archive could not be extracted.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ impl Placement<'_> {
     /// What a link leads to is never made: only parents that are missing as written are implied.
     fn member_place(&self, target: &TreePath, member: &TreePath) -> Result<TreePath, CopyFailure> {
         let in_the_way = || CopyFailure::ArchiveParent {
-            path: target.join(member.as_bytes()).to_string(),
+            path: shown(&target.join(member.as_bytes())),
         };
         let below = self.tree.subtree(target).ok_or_else(in_the_way)?;
         let Some(parent) = member.parent() else {
@@ -134,7 +134,7 @@ impl Placement<'_> {
                 Some(node) if node.is_directory() => {}
                 Some(_) => {
                     return Err(CopyFailure::ArchiveParent {
-                        path: place.to_string(),
+                        path: shown(&place),
                     });
                 }
                 None => {
@@ -205,7 +205,7 @@ impl Placement<'_> {
     ) -> Result<(), ExtractFailure> {
         let node = self.tree.get(to).filter(|node| !node.is_directory());
         let node = node.cloned().ok_or_else(|| CopyFailure::Missing {
-            path: to.to_string(),
+            path: shown(to),
         })?;
         let origin = match (self.origins.get(to), node.is_file()) {
             (Some(origin), _) => Some(origin.clone()),

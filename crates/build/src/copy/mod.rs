@@ -19,7 +19,8 @@ pub(crate) use place::{Owner, Placement, Rules};
 pub(crate) use select::{Selected, select, select_with_parents};
 pub(crate) use taken::taken;
 
-use yadokari_tree::ResolveError;
+use yadokari_dockerfile::value::quote::quoted;
+use yadokari_tree::{ResolveError, TreePath};
 
 /// Why a COPY or ADD cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +79,16 @@ pub enum CopyFailure {
 impl CopyFailure {
     fn unresolved(path: &[u8], error: ResolveError) -> Self {
         match error {
-            ResolveError::NotDirectory { path } => Self::NotDirectory {
-                path: path.to_string(),
-            },
+            ResolveError::NotDirectory { path } => Self::NotDirectory { path: shown(&path) },
             _ => Self::LinkLoop {
-                path: String::from_utf8_lossy(path).into_owned(),
+                path: shown(&TreePath::parse(path)),
             },
         }
     }
+}
+
+/// A path for people: as it is, but for what would end a quotation or move a terminal's cursor.
+pub(crate) fn shown(path: &TreePath) -> String {
+    let quoted = quoted(&String::from_utf8_lossy(path.as_bytes()));
+    quoted[1..quoted.len() - 1].to_owned()
 }

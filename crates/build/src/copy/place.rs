@@ -11,7 +11,7 @@ use yadokari_tree::{Follow, Kind, Metadata, Name, Node, Timestamp, Tree, TreePat
 
 use super::origin::Folder;
 use super::select::WithParents;
-use super::{CopyFailure, Origin, Origins, Selected};
+use super::{CopyFailure, Origin, Origins, Selected, shown};
 
 /// Who owns what a step creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl<'a> Placement<'a> {
         let target = self.target(path)?;
         match self.tree.get(&target.path) {
             Some(node) if !node.is_directory() => Err(CopyFailure::NotDirectory {
-                path: target.path.to_string(),
+                path: shown(&target.path),
             }),
             _ => self.create_directory(&target.path),
         }
@@ -168,7 +168,7 @@ impl<'a> Placement<'a> {
         let asked = destination.ends_with('/') || destination.ends_with("/.");
         if asked && found.node.is_some() && !exists {
             return Err(CopyFailure::NotDirectory {
-                path: found.path.to_string(),
+                path: shown(&found.path),
             });
         }
         Ok(Target {
@@ -189,7 +189,7 @@ impl<'a> Placement<'a> {
             && !matches!(existing.kind(), Kind::Directory(_))
         {
             return Err(CopyFailure::OntoNonDirectory {
-                path: target.path.to_string(),
+                path: shown(&target.path),
             });
         }
         self.create_directory(&target.path)?;
@@ -268,7 +268,7 @@ impl<'a> Placement<'a> {
             }
             Some(_) => {
                 return Err(CopyFailure::OntoNonDirectory {
-                    path: path.to_string(),
+                    path: shown(&path),
                 });
             }
             None => {
@@ -383,7 +383,7 @@ impl<'a> Placement<'a> {
                 Some(node) if matches!(node.kind(), Kind::Directory(_)) => {}
                 Some(_) => {
                     return Err(CopyFailure::NotDirectory {
-                        path: at.to_string(),
+                        path: shown(&at),
                     });
                 }
                 None => {
@@ -413,7 +413,7 @@ impl<'a> Placement<'a> {
         match self.tree.get(path) {
             Some(node) if matches!(node.kind(), Kind::Directory(_)) => {
                 Err(CopyFailure::OntoDirectory {
-                    path: path.to_string(),
+                    path: shown(&path),
                 })
             }
             _ => Ok(()),

@@ -3,7 +3,7 @@
 use yadokari_dockerfile::glob;
 use yadokari_tree::{Follow, Kind, Node, Tree, TreePath};
 
-use super::CopyFailure;
+use super::{CopyFailure, shown};
 
 /// One thing that a source names.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(crate) fn select(tree: &Tree, word: &str) -> Result<Vec<Selected>, CopyFailu
         return select_pattern(tree, &asked);
     }
     let missing = || CopyFailure::Missing {
-        path: asked.to_string(),
+        path: shown(&asked),
     };
     let found = tree
         .resolve(asked.as_bytes(), Follow::All)
@@ -50,7 +50,7 @@ fn name_of(path: &TreePath) -> Vec<u8> {
 fn select_pattern(tree: &Tree, word: &TreePath) -> Result<Vec<Selected>, CopyFailure> {
     let (prefix, pattern) = split_at_wildcard(word);
     let missing = || CopyFailure::MissingPrefix {
-        path: prefix.to_string(),
+        path: shown(&prefix),
     };
     let start = tree
         .resolve(prefix.as_bytes(), Follow::All)
@@ -122,7 +122,7 @@ impl PatternWalk<'_> {
 
     fn take(&mut self, path: &TreePath) -> Result<(), CopyFailure> {
         let missing = || CopyFailure::Missing {
-            path: path.to_string(),
+            path: shown(&path),
         };
         let found = self
             .tree
@@ -162,7 +162,7 @@ pub(crate) fn select_with_parents(tree: &Tree, word: &str) -> Result<WithParents
         .components()
         .fold(pivot.clone(), |path, name| path.join(name));
     let missing = |path: &TreePath| CopyFailure::Missing {
-        path: path.to_string(),
+        path: shown(&path),
     };
     if rest.is_root() {
         return Err(missing(&whole));

@@ -14,8 +14,10 @@ use yadokari_image::Reference;
 use yadokari_plan::{ImageSource, NamedContext, PlanErrorKind};
 
 use crate::blocking::blocking;
+use crate::checks::tell;
 use crate::drive::plan_request;
 use crate::error::{BuildError, BuildErrorKind, SourceFile};
+use crate::events::Event;
 use crate::prepare::epoch::settled_arguments;
 use crate::request::{BuildRequest, GitOptions, GitPull};
 use crate::services::Services;
@@ -68,8 +70,11 @@ impl Inputs {
             bytes: found.bytes,
         });
         let check = check_options(request).map_err(|error| error.in_file(&file))?;
-        let parsed = parse_with_check(&file.bytes, check)
-            .map_err(|error| BuildError::from(error).in_file(&file))?;
+        let parsed = parse_with_check(&file.bytes, check).map_err(|error| {
+            services.events.on(Event::Source(&file));
+            tell(services, &error.warnings);
+            BuildError::from(error).in_file(&file)
+        })?;
         let ignore = ignore_file(&context, found.own_ignore.as_ref())?;
         let context = Arc::new(LocalFiles::new(context, ignore)?);
         let mut inputs = Self {
@@ -101,7 +106,7 @@ impl Inputs {
         scratch: &Path,
     ) -> Result<(), BuildError> {
         let meaning = match image_source(value)? {
-            Some(source) => NamedContext::Image(source),
+            Some(meaning) => meaning,
             None => {
                 let bad = || PlanErrorKind::BadContext {
                     name: name.to_owned(),
@@ -131,19 +136,22 @@ impl Inputs {
 }
 
 /// Reads `docker-image://…` and `oci-layout://…`.
-fn image_source(value: &str) -> Result<Option<ImageSource>, BuildError> {
+fn image_source(value: &str) -> Result<Option<NamedContext>, BuildError> {
     if let Some(name) = value.strip_prefix("docker-image://") {
+        if name == "scratch" {
+            return Ok(Some(NamedContext::Scratch));
+        }
         let reference = Reference::parse(name).map_err(|source| {
             BuildErrorKind::Plan(PlanErrorKind::BadReference {
                 name: name.to_owned(),
                 source: Box::new(source),
             })
         })?;
-        return Ok(Some(ImageSource::Registry(reference.with_default_tag())));
+        let source = ImageSource::Registry(reference.with_default_tag());
+        return Ok(Some(NamedContext::Image(source)));
     }
-    Ok(value
-        .strip_prefix("oci-layout://")
-        .map(|path| ImageSource::Layout(path.to_owned())))
+    let layout = value.strip_prefix("oci-layout://");
+    Ok(layout.map(|path| NamedContext::Image(ImageSource::Layout(path.to_owned()))))
 }
 
 /// Whether a value names files: a directory that exists, or a URL.

@@ -87,12 +87,28 @@ pub(crate) fn identity(work: &Work, stage: &Stage, mount: &RunMount) -> MountIde
     let namespace = arguments.iter().rev().find(|(name, _)| name == NAMESPACE);
     let id = mount.mount.id.as_ref().or(mount.target.as_ref());
     let path = mount.mount.source.as_deref().unwrap_or_default();
-    let seed = mount.from.as_ref().map(|from| seed(work, from, path));
+    let seed = match &mount.from {
+        Some(from) => seed(work, from, path),
+        None => made_as(&mount.mount),
+    };
     MountIdentity {
         namespace: namespace.map_or_else(String::new, |(_, value)| value.clone()),
         id: id.cloned().unwrap_or_default(),
-        seed: seed.unwrap_or_default(),
+        seed,
         platform: stage.platform.clone(),
+    }
+}
+
+/// How an empty cache is made. One that is asked for with another mode or owner is another cache.
+fn made_as(mount: &Mount) -> String {
+    match (mount.mode, mount.uid, mount.gid) {
+        (None, None, None) => String::new(),
+        (mode, uid, gid) => format!(
+            "made {:o} {}:{}",
+            mode.unwrap_or(0o755),
+            uid.unwrap_or(0),
+            gid.unwrap_or(0)
+        ),
     }
 }
 

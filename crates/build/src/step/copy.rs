@@ -17,7 +17,7 @@ use super::{At, Made, accounts};
 use crate::blocking::blocking;
 use crate::copy::{
     CopyFailure, ExtractFailure, Extraction, Origin, Origins, Owner, Placement, Rules, ScratchPath,
-    Selected, copy_digesting, select, select_with_parents,
+    Selected, copy_digesting, select, select_with_parents, shown,
 };
 use crate::error::{BuildError, BuildErrorKind};
 use crate::stage::files::StageFiles;
@@ -252,9 +252,7 @@ impl Job {
                 .tree
                 .resolve(path.as_bytes(), yadokari_tree::Follow::All);
             if node.is_symlink() && !leads.is_ok_and(|found| found.node.is_some()) {
-                return Err(CopyFailure::Missing {
-                    path: path.to_string(),
-                });
+                return Err(CopyFailure::Missing { path: shown(&path) });
             }
         }
         Ok(())

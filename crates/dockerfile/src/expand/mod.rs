@@ -54,6 +54,16 @@ pub struct ExpandError {
     pub kind: ExpandErrorKind,
 }
 
+impl ExpandError {
+    /// The variable that the word cannot do without, if that is what is wrong.
+    pub fn required(&self) -> &[String] {
+        match &self.kind {
+            ExpandErrorKind::Required { name, .. } => std::slice::from_ref(name),
+            _ => &[],
+        }
+    }
+}
+
 /// What is wrong with a word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -61,7 +61,7 @@ impl std::fmt::Display for Warning {
     }
 }
 
-/// Checks fired in a build that treats them as errors.
+/// Checks fired in a build that treats them as errors, in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("lint violation found for rules: {}", .0.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", "))]
 pub struct Violations(pub Vec<Rule>);
@@ -89,12 +89,9 @@ impl CheckOptions {
     ///
     /// If there are warnings and they count as errors.
     pub fn verdict(&self, warnings: &[Warning]) -> Result<(), Violations> {
-        let mut rules = Vec::new();
-        for warning in warnings {
-            if !rules.contains(&warning.rule) {
-                rules.push(warning.rule);
-            }
-        }
+        let mut rules: Vec<Rule> = warnings.iter().map(|warning| warning.rule).collect();
+        rules.sort_by_key(|rule| rule.name());
+        rules.dedup();
         if self.error && !rules.is_empty() {
             Err(Violations(rules))
         } else {
@@ -128,6 +125,21 @@ mod tests {
             "lint violation found for rules: MaintainerDeprecated"
         );
         assert!(CheckOptions::default().verdict(&kept).is_ok());
+    }
+
+    #[test]
+    fn violations_are_named_once_in_the_order_of_their_names() {
+        let warnings = [
+            Lint::stage_name_casing("A"),
+            Lint::maintainer_deprecated(),
+            Lint::stage_name_casing("B"),
+        ]
+        .map(|lint| Warning::new(lint, Span::line(1)));
+        let options = CheckOptions::parse("error=true").unwrap();
+        assert_eq!(
+            options.verdict(&warnings).unwrap_err().to_string(),
+            "lint violation found for rules: MaintainerDeprecated, StageNameCasing"
+        );
     }
 
     #[test]

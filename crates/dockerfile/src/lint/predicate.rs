@@ -1,8 +1,7 @@
 //! Decisions of rules that depend on more than the text of one instruction.
 
-use super::{Lint, Warning};
+use super::Lint;
 use crate::expand::Expanded;
-use crate::instruction::{Instruction, Located};
 use crate::value::port::PortSpec;
 
 const SECRET: [&str; 10] = [
@@ -62,28 +61,6 @@ pub fn port_lints(word: &str, spec: &PortSpec) -> Vec<Lint> {
         lints.push(Lint::expose_invalid_format(word));
     }
     lints
-}
-
-/// The warnings about CMD, ENTRYPOINT and HEALTHCHECK that a later one of the same stage overrides, each at
-/// the place of the one that has no effect.
-pub fn overridden<'a>(
-    instructions: impl IntoIterator<Item = &'a Located<Instruction>>,
-) -> Vec<Warning> {
-    let mut last: [Option<&Located<Instruction>>; 3] = [None; 3];
-    let mut warnings = Vec::new();
-    for instruction in instructions {
-        let slot = match instruction.value {
-            Instruction::Cmd(_) => 0,
-            Instruction::Entrypoint(_) => 1,
-            Instruction::Healthcheck(_) => 2,
-            _ => continue,
-        };
-        if let Some(earlier) = last[slot].replace(instruction) {
-            let lint = Lint::multiple_instructions_disallowed(instruction.value.name());
-            warnings.extend(Warning::local(lint, earlier.span, &instruction.check));
-        }
-    }
-    warnings
 }
 
 #[cfg(test)]

@@ -6,22 +6,28 @@ pub enum Mode {
     /// These bits (at most 07777), whatever was there.
     Octal(u16),
     /// Changes applied one after the other.
-    Symbolic(Vec<Clause>),
+    Symbolic(Vec<Change>),
 }
 
-/// One clause of a symbolic mode: whom it is about, and what is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Clause {
-    who: u16,
-    actions: Vec<(char, Permissions)>,
-}
-
+/// One change of a symbolic mode. It follows BSD's `chmod`, as the reference does: the sticky bit is nobody's, so that
+/// only `t` touches it, and what is copied from `u`, `g` or `o` leaves set-id bits alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Permissions {
-    /// Bits in every place, and whether `X` is among them.
-    Bits { bits: u16, execute_if: bool },
-    /// The bits of `u`, `g` or `o`, as the shift that brings them to the lowest three.
-    CopyOf(u16),
+pub enum Change {
+    /// Sets bits.
+    Set(u16),
+    /// Clears bits.
+    Clear(u16),
+    /// Sets bits if the entry is a directory, or was executable for anybody before all changes.
+    SetIfExecutable(u16),
+    /// Brings the permissions of one of `u`, `g` and `o` to others.
+    Copy {
+        /// The shift that brings the permissions copied to the lowest three bits.
+        from: u16,
+        /// The lowest bit of each place they are brought to.
+        to: u16,
+        /// `+` adds them, `-` takes them away, `=` puts them in the place of others.
+        operator: char,
+    },
 }
 
 /// A mode that cannot be read.
@@ -43,7 +49,7 @@ impl Mode {
     ///
     /// If it is neither an octal number up to 07777 nor a symbolic mode.
     pub fn parse(text: &str) -> Result<Self, ModeError> {
-        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        if text.starts_with(|c: char| c.is_ascii_digit()) {
             let number = u16::from_str_radix(text, 8)
                 .ok()
                 .filter(|mode| *mode <= 0o7777);
@@ -51,9 +57,9 @@ impl Mode {
                 .map(Self::Octal)
                 .ok_or_else(|| ModeError::NotOctal(text.to_owned()));
         }
-        let clauses: Option<Vec<Clause>> = text.split(',').map(clause).collect();
-        clauses
-            .map(Self::Symbolic)
+        let mut changes = Vec::new();
+        let read = text.split(',').try_for_each(|clause| read_clause(clause, &mut changes));
+        read.map(|()| Self::Symbolic(changes))
             .ok_or_else(|| ModeError::Syntax(text.to_owned()))
     }
 
@@ -68,97 +74,133 @@ impl Mode {
     pub fn apply(&self, mode: u16, is_directory: bool) -> u16 {
         match self {
             Self::Octal(octal) => *octal,
-            Self::Symbolic(clauses) => clauses.iter().fold(mode & 0o7777, |mode, clause| {
-                clause.apply(mode, is_directory)
-            }),
+            Self::Symbolic(changes) => {
+                let before = mode & 0o7777;
+                let executable = is_directory || before & 0o111 != 0;
+                let changed = |mode, change: &Change| change.apply(mode, executable);
+                changes.iter().fold(before, changed)
+            }
         }
     }
 }
 
-impl Clause {
-    fn apply(&self, mode: u16, is_directory: bool) -> u16 {
-        let act = |mode: u16, (operator, permissions): &(char, Permissions)| {
-            let bits = permissions.bits(mode, is_directory) & self.who;
-            match operator {
-                '+' => mode | bits,
-                '-' => mode & !bits,
-                _ => (mode & !self.who) | bits,
-            }
-        };
-        self.actions.iter().fold(mode, act)
-    }
-}
-
-impl Permissions {
-    fn bits(self, mode: u16, is_directory: bool) -> u16 {
+impl Change {
+    fn apply(self, mode: u16, executable: bool) -> u16 {
         match self {
-            Self::Bits { bits, execute_if }
-                if execute_if && (is_directory || mode & 0o111 != 0) =>
-            {
-                bits | 0o111
+            Self::Set(bits) => mode | bits,
+            Self::SetIfExecutable(bits) if executable => mode | bits,
+            Self::SetIfExecutable(_) => mode,
+            Self::Clear(bits) => mode & !bits,
+            Self::Copy { from, to, operator } => {
+                let bits = (mode >> from & 7) * to;
+                match operator {
+                    '+' => mode | bits,
+                    '-' => mode & !bits,
+                    _ => mode & !(7 * to) | bits,
+                }
             }
-            Self::Bits { bits, .. } => bits,
-            Self::CopyOf(shift) => (mode >> shift & 7) * 0o111,
         }
     }
 }
 
-fn clause(text: &str) -> Option<Clause> {
+const OTHERS: u16 = 0o0007;
+const EVERYONE: u16 = 0o6777;
+const STICKY: u16 = 0o1000;
+
+/// Reads `u+rw-x`: whom it is about, then operators with permissions.
+fn read_clause(text: &str, changes: &mut Vec<Change>) -> Option<()> {
     let mut rest = text.trim_start_matches(['u', 'g', 'o', 'a']);
-    let who = text[..text.len() - rest.len()]
-        .chars()
-        .map(who_bits)
-        .fold(0, |a, b| a | b);
-    let mut clause = Clause {
-        who: if who == 0 { 0o7777 } else { who },
-        actions: Vec::new(),
-    };
+    let who = text[..text.len() - rest.len()].chars().map(who_bits);
+    let who = who.fold(0, |a, b| a | b);
+    if rest.is_empty() {
+        return None;
+    }
     while !rest.is_empty() {
-        let operator = rest
-            .chars()
-            .next()
-            .filter(|c| matches!(c, '+' | '-' | '='))?;
+        let operator = rest.chars().next().filter(|c| "+-=".contains(*c))?;
         let end = rest[1..]
             .find(['+', '-', '='])
             .map_or(rest.len(), |at| at + 1);
-        clause.actions.push((operator, permissions(&rest[1..end])?));
+        Action { operator, who }.read(&rest[1..end], changes)?;
         rest = &rest[end..];
     }
-    (!clause.actions.is_empty()).then_some(clause)
+    Some(())
 }
 
 fn who_bits(c: char) -> u16 {
     match c {
         'u' => 0o4700,
         'g' => 0o2070,
-        'o' => 0o1007,
-        _ => 0o7777,
+        'o' => OTHERS,
+        _ => EVERYONE,
     }
 }
 
-fn permissions(text: &str) -> Option<Permissions> {
-    match text {
-        "u" => return Some(Permissions::CopyOf(6)),
-        "g" => return Some(Permissions::CopyOf(3)),
-        "o" => return Some(Permissions::CopyOf(0)),
-        _ => {}
-    }
-    let (mut bits, mut execute_if) = (0, false);
-    for c in text.chars() {
-        bits |= match c {
-            'r' => 0o444,
-            'w' => 0o222,
-            'x' => 0o111,
-            's' => 0o6000,
-            't' => 0o1000,
-            'X' => {
-                execute_if = true;
-                0
+/// An operator and whom it is about; nobody named is everybody.
+struct Action {
+    operator: char,
+    who: u16,
+}
+
+impl Action {
+    fn read(mut self, permissions: &str, changes: &mut Vec<Change>) -> Option<()> {
+        let (mut bits, mut execute, mut copied) = (0, false, false);
+        for c in permissions.chars() {
+            match c {
+                'r' => bits |= 0o444,
+                'w' => bits |= 0o222,
+                'x' => bits |= 0o111,
+                'X' => execute = self.operator != '-',
+                's' if self.who != OTHERS => bits |= 0o6000,
+                't' if self.who != OTHERS => {
+                    bits |= STICKY;
+                    self.who |= STICKY;
+                }
+                's' | 't' => {}
+                'u' | 'g' | 'o' => {
+                    self.change(std::mem::take(&mut bits), false, changes);
+                    self.execute(std::mem::take(&mut execute), changes);
+                    changes.push(self.copy(c));
+                    copied = true;
+                }
+                _ => return None,
             }
-            _ => return None,
-        };
+        }
+        self.change(bits, !copied, changes);
+        self.execute(execute, changes);
+        Some(())
     }
-    Some(Permissions::Bits { bits, execute_if })
+
+    /// What `r`, `w`, `x`, `s` and `t` come to. `=` without any of them clears, unless it copied before.
+    fn change(&self, bits: u16, clears_alone: bool, changes: &mut Vec<Change>) {
+        let reached = if self.who == 0 { bits } else { bits & self.who };
+        match self.operator {
+            '=' if bits != 0 || clears_alone => {
+                let cleared = if self.who == 0 { EVERYONE } else { self.who };
+                changes.extend([Change::Clear(cleared), Change::Set(reached)]);
+            }
+            '+' => changes.push(Change::Set(reached)),
+            '-' => changes.push(Change::Clear(reached)),
+            _ => {}
+        }
+    }
+
+    fn execute(&self, wanted: bool, changes: &mut Vec<Change>) {
+        let who = if self.who == 0 { EVERYONE } else { self.who };
+        changes.extend(wanted.then_some(Change::SetIfExecutable(who & 0o111)));
+    }
+
+    fn copy(&self, from: char) -> Change {
+        let who = if self.who == 0 { EVERYONE } else { self.who };
+        Change::Copy {
+            from: match from {
+                'u' => 6,
+                'g' => 3,
+                _ => 0,
+            },
+            to: who & 0o111,
+            operator: self.operator,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +222,23 @@ mod tests {
             ("u+x-w", 0o600, false, 0o500),
             ("o+s", 0o755, false, 0o755),
             ("g+s,o=", 0o755, false, 0o2750),
+            ("=t", 0o4751, false, 0o5751),
+            ("o+t", 0o4751, false, 0o4751),
+            ("u+t", 0o4751, false, 0o5751),
+            ("u=t", 0o4751, false, 0o1051),
+            ("go=t", 0o4751, false, 0o5700),
+            ("a=", 0o7777, false, 0o1000),
+            ("=u", 0o4751, false, 0o4777),
+            ("u=g+x", 0o4751, false, 0o4551),
+            ("u=gx", 0o4751, false, 0o151),
+            ("g=ru", 0o4751, false, 0o4771),
+            ("g=uo", 0o4751, false, 0o4711),
+            ("=rt", 0o4751, false, 0o5751),
+            ("u=X", 0o4751, false, 0o151),
+            ("=X", 0o7777, true, 0o1111),
+            ("o-u", 0o4751, false, 0o4750),
+            ("u=u+s", 0o640, false, 0o4640),
+            ("u+", 0o640, false, 0o640),
         ] {
             assert_eq!(
                 Mode::parse(text).unwrap().apply(before, directory),
@@ -197,10 +256,10 @@ mod tests {
 
     #[test]
     fn other_text_is_refused() {
-        for text in ["888", "17777", "99999999999999999999"] {
+        for text in ["888", "17777", "99999999999999999999", "64a", "0x1ff"] {
             assert_eq!(Mode::parse(text), Err(ModeError::NotOctal(text.to_owned())));
         }
-        for text in ["", "x", "u", "u+q", "u+x,", "rwx", "-1", "u=ug"] {
+        for text in ["", "x", "u", "u+q", "u+x,", "rwx", "-1", "u=1"] {
             assert_eq!(
                 Mode::parse(text),
                 Err(ModeError::Syntax(text.to_owned())),

@@ -241,12 +241,11 @@ impl Evaluation<'_> {
         }
         for word in &copy.sources {
             let path = paths::clean(word);
-            if ignore
-                .excludes(path.trim_start_matches('/').as_bytes())
-                .is_some()
-            {
+            let path = path.trim_start_matches('/');
+            if ignore.excludes(path.as_bytes()).is_some() {
+                let shown = if path.is_empty() { "." } else { path };
                 self.warnings
-                    .extend(at.warn(Lint::copy_ignored_file(verb, word)));
+                    .extend(at.warn(Lint::copy_ignored_file(verb, shown)));
             }
         }
     }

@@ -22,6 +22,7 @@ impl Evaluation<'_> {
         at: &Located<Instruction>,
         label: &Label,
     ) -> Result<Done, PlanError> {
+        crate::lint::legacy_pairs(&mut self.warnings, at, &label.pairs);
         let mut pairs = Vec::with_capacity(label.pairs.len());
         for pair in &label.pairs {
             let name = self.expand(at, &pair.name)?;
@@ -36,7 +37,7 @@ impl Evaluation<'_> {
     }
 
     pub(super) fn cmd(&mut self, at: &Located<Instruction>, cmd: &Cmd) -> Done {
-        let words = self.command(at, &cmd.command, "CMD");
+        let words = self.command(at, &cmd.command);
         let history = format!("CMD {}", quoted_list(&words));
         let config = &mut self.state.config.config;
         config.cmd = Some(words);
@@ -50,7 +51,7 @@ impl Evaluation<'_> {
         at: &Located<Instruction>,
         entrypoint: &Entrypoint,
     ) -> Done {
-        let words = self.command(at, &entrypoint.command, "ENTRYPOINT");
+        let words = self.command(at, &entrypoint.command);
         let history = format!("ENTRYPOINT {}", quoted_list(&words));
         let config = &mut self.state.config.config;
         config.entrypoint = Some(words);
@@ -61,18 +62,13 @@ impl Evaluation<'_> {
     }
 
     /// The words of a command, the shell in front of the shell form.
-    fn command(
-        &mut self,
-        at: &Located<Instruction>,
-        command: &Command,
-        instruction: &str,
-    ) -> Vec<String> {
+    fn command(&mut self, at: &Located<Instruction>, command: &Command) -> Vec<String> {
         match command {
             Command::Exec(words) => words.clone(),
             Command::Shell(text) => {
                 if self.state.config.config.shell.is_empty() {
                     self.warnings
-                        .extend(at.warn(Lint::json_args_recommended(instruction)));
+                        .extend(at.warn(Lint::json_args_recommended(&at.keyword)));
                 }
                 let mut words = self.shell_words();
                 words.push(text.clone());

@@ -14,6 +14,7 @@ const NEVER_VARIABLES: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM
 impl Evaluation<'_> {
     /// ENV sets both the build's environment and the image's; all values see the state before the instruction.
     pub(super) fn env(&mut self, at: &Located<Instruction>, env: &Env) -> Result<Done, PlanError> {
+        lint::legacy_pairs(&mut self.warnings, at, &env.pairs);
         let mut pairs = Vec::with_capacity(env.pairs.len());
         for pair in &env.pairs {
             let name = self.expand(at, &pair.name)?;

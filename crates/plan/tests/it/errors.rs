@@ -21,7 +21,7 @@ fn bases() {
     ]), @r#"
     2-2: base name ($b) should not be blank
     2-2: failed to parse stage name "UPPER": invalid reference format: repository name (library/UPPER) must be lowercase
-    2-2: failed to parse platform a/b/c/d/e: "a/b/c/d/e": cannot parse platform specifier: invalid argument
+    2-2: failed to parse platform $p: "a/b/c/d/e": cannot parse platform specifier: invalid argument
     1-1: empty platform value from expression $X
     1-1: failed to process "${x!y}": unsupported modifier (!) in substitution
     -: invalid SOURCE_DATE_EPOCH: soon

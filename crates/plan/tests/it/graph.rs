@@ -184,6 +184,49 @@ fn a_context_of_a_stages_own_name_replaces_the_stage() {
 }
 
 #[test]
+fn a_stage_called_scratch_is_what_the_name_means() {
+    let base = |text: &str| Case::new(text).plan().target_stage().base.clone();
+    let stage = base("FROM base AS scratch\nFROM scratch");
+    assert!(matches!(stage, Base::Stage(StageId(0))));
+    assert!(matches!(base("FROM scratch"), Base::Scratch));
+}
+
+#[test]
+fn scratch_has_the_platform_of_the_build() {
+    let platform = |text: &str| {
+        let case = Case::new(text).platform("linux/arm64");
+        case.plan().target_stage().platform.to_string()
+    };
+    assert_eq!(platform("FROM --platform=linux/arm/v7 scratch"), "linux/arm64");
+    assert_eq!(
+        platform("FROM --platform=linux/arm/v7 base"),
+        "linux/arm/v7"
+    );
+}
+
+#[test]
+fn a_context_can_be_scratch() {
+    let case = |text: &str| Case::new(text).named("base", NamedContext::Scratch);
+    for text in ["FROM base", "FROM nowhere AS base\nRUN never"] {
+        assert!(matches!(case(text).plan().target_stage().base, Base::Scratch), "{text}");
+    }
+    let copied = case("FROM other\nCOPY --from=base / /");
+    assert_eq!(copied_from(&copied), Source::Scratch);
+}
+
+#[test]
+fn a_copy_from_nothing_that_can_be_is_refused_in_stages_that_nobody_needs() {
+    for (word, message) in [
+        ("$x", "variable expansion is not supported for --from"),
+        ("7", "invalid stage index 7"),
+    ] {
+        let text = format!("FROM base AS a\nCOPY --from={word} / /\nFROM base\nSTOPSIGNAL bogus");
+        let error = Case::new(&text).error();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn contexts_are_found_by_the_familiar_name_of_an_image() {
     for word in [
         "busybox",

@@ -95,8 +95,8 @@ fn platforms_of_from_that_are_redundant_or_constant_are_noted() {
 
 #[test]
 fn names_that_look_like_secrets_are_noted() {
+    // An argument before the first FROM is in no image until a stage declares it.
     insta::assert_snapshot!(warnings("ARG TOKEN\nFROM base\nENV API_KEY=1 PUBLIC_KEY=2\nARG db_password"), @r#"
-    SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ARG "TOKEN") (line 1)
     SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ENV "API_KEY") (line 3)
     SecretsUsedInArgOrEnv: Do not use ARG or ENV instructions for sensitive data (ARG "db_password") (line 4)
     "#);
@@ -128,6 +128,76 @@ fn only_stages_that_are_built_are_looked_at() {
     let text = "FROM base AS a\nUSER $x\nFROM base";
     assert_eq!(warnings(text), "");
     assert_eq!(Case::new(text).all_stages().warnings().len(), 1);
+}
+
+#[test]
+fn pairs_without_an_equals_sign_are_noted_in_the_writing_of_the_file() {
+    insta::assert_snapshot!(warnings("FROM base\nenv a b\nLABEL c d"), @r#"
+    LegacyKeyValueFormat: "env key=value" should be used instead of legacy "env key value" format (line 2)
+    LegacyKeyValueFormat: "LABEL key=value" should be used instead of legacy "LABEL key value" format (line 3)
+    "#);
+    assert_eq!(warnings("FROM base AS a\nENV a b\nFROM base"), "");
+}
+
+#[test]
+fn commands_are_called_what_the_file_calls_them() {
+    insta::assert_snapshot!(warnings("FROM base\ncmd a\ncmd [\"b\"]"), @r"
+    JSONArgsRecommended: JSON arguments recommended for cmd to prevent unintended behavior related to OS signals (line 2)
+    MultipleInstructionsDisallowed: Multiple cmd instructions should not be used in the same stage because only the last one will be used (line 2)
+    ");
+}
+
+#[test]
+fn a_command_that_overrides_that_of_a_trigger_is_noted() {
+    insta::assert_snapshot!(
+        warnings("FROM base AS a\nONBUILD CMD [\"t\"]\nFROM a\nCMD [\"own\"]"),
+        @"MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the same stage because only the last one will be used (line 3)"
+    );
+}
+
+#[test]
+fn bases_that_are_none_without_build_arguments_are_noted() {
+    let noted = |text: &str| Case::new(text).arg("X", "base").warnings().join("\n");
+    insta::assert_snapshot!(noted("ARG X\nFROM $X"), @"InvalidDefaultArgInFrom: Default value for ARG $X results in empty or invalid base image name (line 2)");
+    assert_eq!(noted("ARG X=base\nFROM $X"), "");
+    // A default that cannot be expanded without arguments ends the check.
+    assert_eq!(noted("ARG X=${X:?say}\nARG Y\nFROM $X$Y"), "");
+}
+
+#[test]
+fn arguments_of_platforms_have_to_be_declared() {
+    insta::assert_snapshot!(warnings("ARG X\nFROM --platform=${P:-linux/amd64}$X base AS amd64"), @"UndefinedArgInFrom: FROM argument 'P' is not declared (line 2)");
+}
+
+#[test]
+fn what_comes_before_an_error_is_noted_all_the_same() {
+    let noted = |text: &str| {
+        let failure = Case::new(text).failure();
+        let lines = failure.warnings.iter().map(ToString::to_string);
+        lines.chain([failure.to_string()]).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(noted("FROM base\nENV a b\nLABEL x=$nope\nSTOPSIGNAL bogus\nUSER $later"), @r#"
+    LegacyKeyValueFormat: "ENV key=value" should be used instead of legacy "ENV key value" format (line 2)
+    UndefinedVar: Usage of undefined variable '$nope' (line 3)
+    invalid signal: bogus
+    "#);
+    insta::assert_snapshot!(noted("FROM base\nLABEL x=${nope:?say}"), @r#"
+    UndefinedVar: Usage of undefined variable '$nope' (line 2)
+    failed to process "${nope:?say}": nope: say
+    "#);
+    insta::assert_snapshot!(noted("FROM base\nCMD [\"a\"]\nCMD [\"b\"]\nSTOPSIGNAL bogus"), @r"
+    MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the same stage because only the last one will be used (line 2)
+    invalid signal: bogus
+    ");
+    insta::assert_snapshot!(noted("FROM $X"), @r"
+    InvalidDefaultArgInFrom: Default value for ARG $X results in empty or invalid base image name (line 1)
+    UndefinedArgInFrom: FROM argument 'X' is not declared (line 1)
+    base name ($X) should not be blank
+    ");
+    insta::assert_snapshot!(noted("FROM --platform=$BULIDPLATFORM base"), @r"
+    UndefinedArgInFrom: FROM argument 'BULIDPLATFORM' is not declared (did you mean BUILDPLATFORM?) (line 1)
+    empty platform value from expression $BULIDPLATFORM (did you mean BUILDPLATFORM?)
+    ");
 }
 
 #[test]
