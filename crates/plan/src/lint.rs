@@ -1,7 +1,7 @@
 //! The build checks that need evaluation: what a variable is, what a base turned out to be.
 
-use yadokari_dockerfile::lint::{Lint, Warning, predicate};
 use yadokari_dockerfile::instruction::Pair;
+use yadokari_dockerfile::lint::{Lint, Warning, predicate};
 use yadokari_dockerfile::{Expanded, Instruction, Located, Stage, suggest};
 use yadokari_image::{Platform, Reference};
 
@@ -34,11 +34,7 @@ pub(crate) fn secret_name<T>(
 }
 
 /// Notes `ENV name value` and `LABEL name value`.
-pub(crate) fn legacy_pairs(
-    warnings: &mut Vec<Warning>,
-    at: &Located<Instruction>,
-    pairs: &[Pair],
-) {
+pub(crate) fn legacy_pairs(warnings: &mut Vec<Warning>, at: &Located<Instruction>, pairs: &[Pair]) {
     for _ in pairs.iter().filter(|pair| pair.legacy) {
         warnings.extend(at.warn(Lint::legacy_key_value_format(&at.keyword)));
     }

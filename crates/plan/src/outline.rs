@@ -174,14 +174,7 @@ impl<'a> Outline<'a> {
             }
             .at(stage.span)
         })?;
-        lint::from_platform(
-            warnings,
-            stage,
-            raw,
-            &expanded,
-            &platform,
-            &self.platform,
-        );
+        lint::from_platform(warnings, stage, raw, &expanded, &platform, &self.platform);
         Ok(platform)
     }
 
@@ -270,13 +263,15 @@ impl<'a> Outline<'a> {
 
     /// Refuses copies from what cannot name a stage or an image, also in stages that nothing needs.
     fn refuse_bad_sources(&self) -> Result<(), PlanError> {
-        let instructions = self.stages.iter().flat_map(|stage| &stage.stage.instructions);
+        let instructions = self
+            .stages
+            .iter()
+            .flat_map(|stage| &stage.stage.instructions);
         for instruction in instructions {
             if let Instruction::Copy(copy) = &instruction.value
                 && let Some(word) = &copy.from
-                && let Err(
-                    error @ (PlanErrorKind::VariableInFrom | PlanErrorKind::StageIndex(_)),
-                ) = self.copy_source(word)
+                && let Err(error @ (PlanErrorKind::VariableInFrom | PlanErrorKind::StageIndex(_))) =
+                    self.copy_source(word)
             {
                 return Err(error.at(instruction.span));
             }

@@ -204,9 +204,9 @@ impl Placement<'_> {
         extraction: Extraction<'_>,
     ) -> Result<(), ExtractFailure> {
         let node = self.tree.get(to).filter(|node| !node.is_directory());
-        let node = node.cloned().ok_or_else(|| CopyFailure::Missing {
-            path: shown(to),
-        })?;
+        let node = node
+            .cloned()
+            .ok_or_else(|| CopyFailure::Missing { path: shown(to) })?;
         let origin = match (self.origins.get(to), node.is_file()) {
             (Some(origin), _) => Some(origin.clone()),
             (None, true) => Some(origin_below(to, extraction)?),

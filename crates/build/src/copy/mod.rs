@@ -90,5 +90,5 @@ impl CopyFailure {
 /// A path for people: as it is, but for what would end a quotation or move a terminal's cursor.
 pub(crate) fn shown(path: &TreePath) -> String {
     let quoted = quoted(&String::from_utf8_lossy(path.as_bytes()));
-    quoted[1..quoted.len() - 1].to_owned()
+    format!("/{}", &quoted[1..quoted.len() - 1])
 }

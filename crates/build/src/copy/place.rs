@@ -267,9 +267,7 @@ impl<'a> Placement<'a> {
                 self.put(path, changed);
             }
             Some(_) => {
-                return Err(CopyFailure::OntoNonDirectory {
-                    path: shown(&path),
-                });
+                return Err(CopyFailure::OntoNonDirectory { path: shown(&path) });
             }
             None => {
                 self.put(path, Node::empty_directory(metadata));
@@ -382,9 +380,7 @@ impl<'a> Placement<'a> {
             match self.tree.get(&at) {
                 Some(node) if matches!(node.kind(), Kind::Directory(_)) => {}
                 Some(_) => {
-                    return Err(CopyFailure::NotDirectory {
-                        path: shown(&at),
-                    });
+                    return Err(CopyFailure::NotDirectory { path: shown(&at) });
                 }
                 None => {
                     self.put(&at, Node::empty_directory(self.created()));
@@ -412,9 +408,7 @@ impl<'a> Placement<'a> {
     fn refuse_directory(&self, path: &TreePath) -> Result<(), CopyFailure> {
         match self.tree.get(path) {
             Some(node) if matches!(node.kind(), Kind::Directory(_)) => {
-                Err(CopyFailure::OntoDirectory {
-                    path: shown(&path),
-                })
+                Err(CopyFailure::OntoDirectory { path: shown(&path) })
             }
             _ => Ok(()),
         }

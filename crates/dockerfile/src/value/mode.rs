@@ -58,7 +58,9 @@ impl Mode {
                 .ok_or_else(|| ModeError::NotOctal(text.to_owned()));
         }
         let mut changes = Vec::new();
-        let read = text.split(',').try_for_each(|clause| read_clause(clause, &mut changes));
+        let read = text
+            .split(',')
+            .try_for_each(|clause| read_clause(clause, &mut changes));
         read.map(|()| Self::Symbolic(changes))
             .ok_or_else(|| ModeError::Syntax(text.to_owned()))
     }

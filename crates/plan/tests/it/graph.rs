@@ -127,10 +127,14 @@ fn a_trigger_that_makes_no_sense_is_blamed_on_the_from() {
 }
 
 #[test]
-fn from_finds_scratch_then_earlier_stages_then_contexts_then_images() {
+fn from_finds_earlier_stages_then_scratch_then_contexts_then_images() {
     let base = |case: Case| case.plan().target_stage().base.clone();
     assert!(matches!(
         base(Case::new("FROM base AS scratch\nFROM scratch")),
+        Base::Stage(StageId(0))
+    ));
+    assert!(matches!(
+        base(Case::new("FROM scratch").named("scratch", NamedContext::Files)),
         Base::Scratch
     ));
     assert!(matches!(
@@ -184,20 +188,15 @@ fn a_context_of_a_stages_own_name_replaces_the_stage() {
 }
 
 #[test]
-fn a_stage_called_scratch_is_what_the_name_means() {
-    let base = |text: &str| Case::new(text).plan().target_stage().base.clone();
-    let stage = base("FROM base AS scratch\nFROM scratch");
-    assert!(matches!(stage, Base::Stage(StageId(0))));
-    assert!(matches!(base("FROM scratch"), Base::Scratch));
-}
-
-#[test]
 fn scratch_has_the_platform_of_the_build() {
     let platform = |text: &str| {
         let case = Case::new(text).platform("linux/arm64");
         case.plan().target_stage().platform.to_string()
     };
-    assert_eq!(platform("FROM --platform=linux/arm/v7 scratch"), "linux/arm64");
+    assert_eq!(
+        platform("FROM --platform=linux/arm/v7 scratch"),
+        "linux/arm64"
+    );
     assert_eq!(
         platform("FROM --platform=linux/arm/v7 base"),
         "linux/arm/v7"
@@ -208,7 +207,10 @@ fn scratch_has_the_platform_of_the_build() {
 fn a_context_can_be_scratch() {
     let case = |text: &str| Case::new(text).named("base", NamedContext::Scratch);
     for text in ["FROM base", "FROM nowhere AS base\nRUN never"] {
-        assert!(matches!(case(text).plan().target_stage().base, Base::Scratch), "{text}");
+        assert!(
+            matches!(case(text).plan().target_stage().base, Base::Scratch),
+            "{text}"
+        );
     }
     let copied = case("FROM other\nCOPY --from=base / /");
     assert_eq!(copied_from(&copied), Source::Scratch);

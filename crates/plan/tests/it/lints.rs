@@ -174,7 +174,10 @@ fn what_comes_before_an_error_is_noted_all_the_same() {
     let noted = |text: &str| {
         let failure = Case::new(text).failure();
         let lines = failure.warnings.iter().map(ToString::to_string);
-        lines.chain([failure.to_string()]).collect::<Vec<_>>().join("\n")
+        lines
+            .chain([failure.to_string()])
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     insta::assert_snapshot!(noted("FROM base\nENV a b\nLABEL x=$nope\nSTOPSIGNAL bogus\nUSER $later"), @r#"
     LegacyKeyValueFormat: "ENV key=value" should be used instead of legacy "ENV key value" format (line 2)

@@ -1,0 +1,1 @@
+mkdir -p context/d/e context/d/g/h
