@@ -10,7 +10,7 @@ use yadokari_context::{
     ContextError, DockerfileError, GitError, GitReferenceError, HttpError, SourceError,
 };
 use yadokari_dockerfile::ignore::PatternError;
-use yadokari_dockerfile::lint::{Violations, Warning};
+use yadokari_dockerfile::lint::{Earlier, Violations, Warning};
 use yadokari_dockerfile::{CheckOptionsError, ParseError, Span};
 use yadokari_layer::{CompressError, ReadError, WriteError};
 use yadokari_plan::{PlanError, PlanErrorKind};
@@ -37,7 +37,7 @@ struct Inner {
     span: Option<Span>,
     file: Option<Arc<SourceFile>>,
     /// What the build checks found before planning failed.
-    warnings: Vec<Warning>,
+    warnings: Earlier,
 }
 
 /// A Dockerfile as errors quote it.
@@ -268,7 +268,7 @@ impl<E: Into<BuildErrorKind>> From<E> for BuildError {
             kind: error.into(),
             span: None,
             file: None,
-            warnings: Vec::new(),
+            warnings: Earlier::default(),
         }))
     }
 }
@@ -291,7 +291,7 @@ impl From<ParseError> for BuildError {
             kind: BuildErrorKind::Parse(error),
             span,
             file: None,
-            warnings: Vec::new(),
+            warnings: Earlier::default(),
         }))
     }
 }

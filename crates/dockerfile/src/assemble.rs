@@ -4,7 +4,7 @@ use crate::error::{ParseError, ParseErrorKind, Phase};
 use crate::flags::FlagKind::Text;
 use crate::instruction::{Arg, Instruction, Located, description};
 use crate::lexer::Lexed;
-use crate::lint::{CheckOptions, Lint, Warning};
+use crate::lint::{CheckOptions, Earlier, Lint, Warning};
 use crate::node::{Failure, Node};
 use crate::parse_lint;
 use crate::span::Span;
@@ -111,7 +111,10 @@ impl Assembly {
         self.note_blank_lines(lexed);
         let mut warnings = check.filter(self.warnings);
         warnings.sort_by_key(|warning| warning.span.first_line);
-        ParseError { warnings, ..error }
+        ParseError {
+            warnings: warnings.into(),
+            ..error
+        }
     }
 
     /// Completes the file.
@@ -189,7 +192,7 @@ pub(crate) fn located(node: &Node, Failure { kind, word }: Failure) -> ParseErro
     ParseError {
         kind,
         span: Some(node.span.narrowed(columns)),
-        warnings: Vec::new(),
+        warnings: Earlier::default(),
         phase: Phase::Instruction,
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that can be wrong with a Dockerfile before anything is built.
 
-use crate::lint::Warning;
+use crate::lint::Earlier;
 use crate::span::Span;
 use crate::suggest::suffix;
 use crate::value::duration::DurationError;
@@ -16,7 +16,7 @@ pub struct ParseError {
     /// Where; absent if it is about the file as a whole.
     pub span: Option<Span>,
     /// What the build checks found in what was read until then, as far as the file wants to know.
-    pub warnings: Vec<Warning>,
+    pub warnings: Earlier,
     pub(crate) phase: Phase,
 }
 
@@ -45,7 +45,7 @@ impl ParseError {
         Self {
             kind,
             span,
-            warnings: Vec::new(),
+            warnings: Earlier::default(),
             phase: Phase::Lexing,
         }
     }

@@ -1,6 +1,6 @@
 //! Why a Dockerfile cannot be planned.
 
-use yadokari_dockerfile::{ParseError, Span, expand::ExpandError, lint::Warning};
+use yadokari_dockerfile::{ParseError, Span, expand::ExpandError, lint::Earlier};
 use yadokari_image::ReferenceError;
 
 /// A Dockerfile that parses and still cannot be built, and where.
@@ -13,7 +13,7 @@ pub struct PlanError {
     /// The lines it is about, where it is about any.
     pub span: Option<Span>,
     /// What the build checks found before, in the order of evaluation and wanted or not.
-    pub warnings: Vec<Warning>,
+    pub warnings: Earlier,
 }
 
 /// What is wrong.
@@ -68,14 +68,12 @@ pub enum PlanErrorKind {
         suggestion: Option<String>,
     },
     /// A platform does not parse.
-    #[error("failed to parse platform {platform}: {reason}{}", did_you_mean(suggestion.as_deref()))]
+    #[error("failed to parse platform {platform}: {reason}")]
     BadPlatform {
         /// The platform, unexpanded.
         platform: String,
-        /// What is wrong with it.
+        /// What is wrong with it, and maybe an argument of a similar name.
         reason: String,
-        /// An argument of a similar name.
-        suggestion: Option<String>,
     },
     /// An image reference does not parse.
     #[error("failed to parse stage name {name:?}: {source}")]
@@ -150,7 +148,7 @@ pub struct Link {
     pub line: usize,
 }
 
-fn did_you_mean(name: Option<&str>) -> String {
+pub(crate) fn did_you_mean(name: Option<&str>) -> String {
     name.map(|name| format!(" (did you mean {name}?)"))
         .unwrap_or_default()
 }
@@ -167,7 +165,7 @@ impl PlanErrorKind {
         PlanError {
             kind: self,
             span: Some(span),
-            warnings: Vec::new(),
+            warnings: Earlier::default(),
         }
     }
 
@@ -176,7 +174,7 @@ impl PlanErrorKind {
         PlanError {
             kind: self,
             span: None,
-            warnings: Vec::new(),
+            warnings: Earlier::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use yadokari_dockerfile::{
 };
 use yadokari_image::{Platform, Reference};
 
-use crate::error::{At as _, PlanError, PlanErrorKind};
+use crate::error::{At as _, PlanError, PlanErrorKind, did_you_mean};
 use crate::lint;
 use crate::model::{ImageKey, ImageSource, NamedContext, Request, Source, StageId};
 use crate::scope::{Scope, build_args, predefined};
@@ -169,8 +169,7 @@ impl<'a> Outline<'a> {
         let platform = Platform::parse(&expanded.value).map_err(|error| {
             PlanErrorKind::BadPlatform {
                 platform: raw.clone(),
-                reason: error.to_string(),
-                suggestion: suggestion(),
+                reason: format!("{error}{}", did_you_mean(suggestion().as_deref())),
             }
             .at(stage.span)
         })?;

@@ -54,7 +54,10 @@ pub fn plan(
 ) -> Result<Progress, PlanError> {
     let mut warnings = Vec::new();
     let planned = plan_noting(dockerfile, request, images, &mut warnings);
-    planned.map_err(|error| PlanError { warnings, ..error })
+    planned.map_err(|error| PlanError {
+        warnings: warnings.into(),
+        ..error
+    })
 }
 
 fn plan_noting(

@@ -133,9 +133,7 @@ impl Placement<'_> {
             match self.tree.get(path) {
                 Some(node) if node.is_directory() => {}
                 Some(_) => {
-                    return Err(CopyFailure::ArchiveParent {
-                        path: shown(&place),
-                    });
+                    return Err(CopyFailure::ArchiveParent { path: shown(place) });
                 }
                 None => {
                     let metadata = Metadata {

@@ -267,7 +267,7 @@ impl<'a> Placement<'a> {
                 self.put(path, changed);
             }
             Some(_) => {
-                return Err(CopyFailure::OntoNonDirectory { path: shown(&path) });
+                return Err(CopyFailure::OntoNonDirectory { path: shown(path) });
             }
             None => {
                 self.put(path, Node::empty_directory(metadata));
@@ -408,7 +408,7 @@ impl<'a> Placement<'a> {
     fn refuse_directory(&self, path: &TreePath) -> Result<(), CopyFailure> {
         match self.tree.get(path) {
             Some(node) if matches!(node.kind(), Kind::Directory(_)) => {
-                Err(CopyFailure::OntoDirectory { path: shown(&path) })
+                Err(CopyFailure::OntoDirectory { path: shown(path) })
             }
             _ => Ok(()),
         }

@@ -121,7 +121,7 @@ impl PatternWalk<'_> {
     }
 
     fn take(&mut self, path: &TreePath) -> Result<(), CopyFailure> {
-        let missing = || CopyFailure::Missing { path: shown(&path) };
+        let missing = || CopyFailure::Missing { path: shown(path) };
         let found = self
             .tree
             .resolve(path.as_bytes(), Follow::All)
@@ -159,7 +159,7 @@ pub(crate) fn select_with_parents(tree: &Tree, word: &str) -> Result<WithParents
     let whole = rest
         .components()
         .fold(pivot.clone(), |path, name| path.join(name));
-    let missing = |path: &TreePath| CopyFailure::Missing { path: shown(&path) };
+    let missing = |path: &TreePath| CopyFailure::Missing { path: shown(path) };
     if rest.is_root() {
         return Err(missing(&whole));
     }

@@ -61,6 +61,30 @@ impl std::fmt::Display for Warning {
     }
 }
 
+/// Warnings that an error takes along. One pointer wide, since errors are returned everywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier(Option<Box<Found>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    warnings: Vec<Warning>,
+}
+
+impl From<Vec<Warning>> for Earlier {
+    fn from(warnings: Vec<Warning>) -> Self {
+        let any = !warnings.is_empty();
+        Self(any.then(|| Box::new(Found { warnings })))
+    }
+}
+
+impl std::ops::Deref for Earlier {
+    type Target = [Warning];
+
+    fn deref(&self) -> &[Warning] {
+        self.0.as_ref().map_or(&[], |found| &found.warnings)
+    }
+}
+
 /// Checks fired in a build that treats them as errors, in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("lint violation found for rules: {}", .0.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", "))]
