@@ -194,6 +194,26 @@ fn what_follows_a_copy_hits_when_its_stage_was_done_again_with_the_same_files() 
 }
 
 #[test]
+fn what_is_copied_from_a_stage_that_is_made_anew_is_looked_at_again() {
+    skip_unless!(needs::root(), needs::registry());
+    let bench = Bench::new(
+        "FROM busybox AS same\nRUN echo ran-$((40+2))-same; echo same > /same; touch -d @0 /same\n\
+         FROM busybox AS other\nRUN echo ran-$((40+2))-other; date +%s%N > /other; cat /proc/uptime >> /other\n\
+         FROM busybox\nCOPY --from=same /same /same\nRUN echo ran-$((40+2))-one; cat /same\n\
+         COPY --from=other /other /other\nRUN echo ran-$((40+2))-two; cat /other\n",
+    );
+    bench.build(&[]).success();
+    let layers = bench.layers();
+    let renewed = |stage: &str| bench.build(&["--no-cache-filter", stage]).success();
+    let same = renewed("same");
+    assert_eq!(executed(&same), ["same"], "{}", same.output);
+    assert_eq!(bench.layers(), layers);
+    let other = renewed("other");
+    assert_eq!(executed(&other), ["other", "two"], "{}", other.output);
+    assert_ne!(bench.layers(), layers);
+}
+
+#[test]
 fn a_layer_that_is_gone_is_made_again_and_told_of() {
     skip_unless!(needs::root(), needs::registry());
     let bench = Bench::new(
