@@ -34,6 +34,7 @@ use crate::stage::pack;
 use crate::stage::single::single_layer;
 use crate::stage::stages::Stages;
 use crate::state::Scratch;
+use crate::time::format;
 use crate::trace::work_span;
 use crate::work::{Work, step_id};
 
@@ -259,12 +260,14 @@ impl Attempt<'_> {
     }
 }
 
-/// Keeps what this build was made from, for the next one to compare itself with.
+/// Keeps what this build downloaded and what it was made from, for the next one to compare itself with.
 async fn leave_trail(work: &Work, trail: Option<(String, Trail)>) {
-    let Some((name, trail)) = trail.filter(|_| work.request.cache.push) else {
+    let Some(caches) = work.cache.as_ref().filter(|_| work.request.cache.push) else {
         return;
     };
-    let Some(caches) = &work.cache else { return };
+    let made = format(work.services.clock.now());
+    work.remotes.note(caches, &made).await;
+    let Some((name, trail)) = trail else { return };
     if let Err(error) = caches.main().save_trail(&name, trail).await {
         // Layers that could not be written were told of; this alone is no loss worth a warning.
         tracing::debug!(%error, "writing what this build was made from");

@@ -29,7 +29,7 @@ use crate::prepare::read_keys::FileKeys;
 use crate::prepare::schedule::{Schedule, StepKey};
 use crate::request::{BuildRequest, Compat};
 use crate::services::Services;
-use crate::step::remote::Remotes;
+use crate::step::remote::{Ground, Remotes};
 use crate::time::format;
 use crate::trace::work_span;
 use crate::work::clamp;
@@ -86,8 +86,15 @@ pub(crate) async fn prepare(
     }
     let resolved = resolved?;
     inputs.parsed.dockerfile.check.verdict(&warnings)?;
-    let remotes = Remotes::fetch(&resolved.plan, request, services, scratch).await?;
-    let Some(caches) = Caches::new(request, services, distrusted) else {
+    let caches = Caches::new(request, services, distrusted);
+    let ground = Ground {
+        request,
+        services,
+        scratch,
+        caches: caches.as_ref(),
+    };
+    let remotes = Remotes::look(&resolved.plan, ground).await?;
+    let Some(caches) = caches else {
         let schedule = Schedule::new(&resolved.plan, HashSet::new(), wants_files(request));
         return Ok(Prepared {
             resolved,

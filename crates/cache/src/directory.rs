@@ -9,10 +9,10 @@ use yadokari_image::{Descriptor, Digest, Manifest, Reference};
 use yadokari_plan::Key;
 use yadokari_store::{Blob, Content, Export, ImageBlobs, LayerBlob, Layout, Others, Swept};
 
+use crate::note::Note;
 use crate::record::Documents;
-use crate::scope::{record_tag, trail_tag};
-use crate::trail;
-use crate::{CacheError, Record, Trails};
+use crate::scope::record_tag;
+use crate::{CacheError, Record};
 
 /// A cache on disk.
 #[derive(Debug, Clone)]
@@ -76,33 +76,22 @@ impl Directory {
         Layout::open(&self.path).is_ok_and(|layout| layout.blob(&record.layer).is_ok())
     }
 
-    /// The configuration that carries trails.
-    pub(crate) fn trails(
-        &self,
-        scope: Option<&str>,
-        name: &str,
-    ) -> Result<Option<Vec<u8>>, CacheError> {
-        let Some((layout, manifest)) = self.manifest(&trail_tag(scope, name))? else {
+    /// The configuration that carries a note.
+    pub(crate) fn note(&self, tag: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        let Some((layout, manifest)) = self.manifest(tag)? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&manifest).map_err(|error| CacheError::NoTrail {
+        let manifest = Manifest::parse(&manifest).map_err(|error| CacheError::NoNote {
             reason: error.to_string(),
         })?;
         Ok(Some(layout.read(&manifest.config)?))
     }
 
-    pub(crate) fn save_trails(
-        &self,
-        scope: Option<&str>,
-        name: &str,
-        trails: &Trails,
-    ) -> Result<(), CacheError> {
-        let image = trail::image(trails);
-        let bytes = image.layer;
+    pub(crate) fn save_note(&self, tag: &str, note: Note) -> Result<(), CacheError> {
+        let bytes = note.layer;
         let open = move || Ok(Box::new(Cursor::new(bytes.clone())) as Box<dyn Read + Send>);
-        let layer = LayerBlob::new(image.layer_descriptor, open);
-        let made = trails.builds.first().map_or("", |trail| &trail.made);
-        self.write(&trail_tag(scope, name), image.documents, layer, made)
+        let layer = LayerBlob::new(note.layer_descriptor, open);
+        self.write(tag, note.documents, layer, &note.made)
     }
 
     /// The entries of the index with the tags of this cache; none if there is no cache yet.

@@ -40,9 +40,9 @@ pub enum CacheError {
         /// What is missing or wrong.
         reason: &'static str,
     },
-    /// What should say what the last build was made from does not.
-    #[error("what the cache holds of the last build cannot be read: {reason}")]
-    NoTrail {
+    /// A note about earlier builds or downloads cannot be read.
+    #[error("what the cache holds of earlier builds cannot be read: {reason}")]
+    NoNote {
         /// What is missing or wrong.
         reason: String,
     },

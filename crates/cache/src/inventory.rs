@@ -12,9 +12,9 @@ use yadokari_layer::decompressed;
 use yadokari_store::Swept;
 
 use crate::mounts::{MountStore, Saved};
+use crate::note::CREATED;
 use crate::record::claimed;
 use crate::scope::{Name, parse_tag};
-use crate::trail::CREATED;
 use crate::{CacheError, LayerCache, Place, Record};
 
 /// One thing that a cache holds.
@@ -41,6 +41,8 @@ pub enum EntryKind {
     Record(Box<Record>),
     /// What the last builds of a target were made from.
     Trail,
+    /// What is known of a downloaded file.
+    Download,
     /// A saved cache mount.
     Mount(Box<Saved>),
     /// A record that cannot be read.
@@ -97,7 +99,9 @@ fn total(entries: &[&Entry]) -> u64 {
     for entry in entries {
         let layer = match &entry.kind {
             EntryKind::Record(record) => record.layer.digest,
-            EntryKind::Trail | EntryKind::Mount(_) | EntryKind::Damaged => entry.digest,
+            EntryKind::Trail | EntryKind::Download | EntryKind::Mount(_) | EntryKind::Damaged => {
+                entry.digest
+            }
         };
         layers.insert(layer, entry.size);
     }
@@ -192,7 +196,7 @@ impl LayerCache {
             .map(|entry| async move {
                 let problem = match &entry.kind {
                     EntryKind::Record(record) => self.check(record).await.err(),
-                    EntryKind::Trail => None,
+                    EntryKind::Trail | EntryKind::Download => None,
                     EntryKind::Mount(_) => self.check_mount(&entry.tag).await.err(),
                     EntryKind::Damaged => Some("the record cannot be read".to_owned()),
                 };
@@ -276,10 +280,14 @@ fn entry(name: Name, tag: String, manifest: &[u8]) -> Entry {
         return plain(EntryKind::Damaged, String::new(), 0);
     };
     match name {
-        Name::Trail(_) => {
+        Name::Trail(_) | Name::Download(_) => {
             let annotations = parsed.annotations.unwrap_or_default();
             let created = annotations.get(CREATED).cloned().unwrap_or_default();
-            plain(EntryKind::Trail, created, parsed.config.size)
+            let kind = match name {
+                Name::Trail(_) => EntryKind::Trail,
+                _ => EntryKind::Download,
+            };
+            plain(kind, created, parsed.config.size)
         }
         Name::Mount => match Saved::summary(manifest) {
             Some(saved) => {

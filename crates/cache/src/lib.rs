@@ -9,13 +9,16 @@
 //! warning and a miss.
 //!
 //! Beside records a cache holds [`Trails`]: what the keys of the last builds of a target were made from, so that
-//! the next one can say why it misses. [`LayerCache::entries`], [`LayerCache::remove`] and [`LayerCache::verify`]
+//! the next one can say why it misses; and [`KnownDownload`]s, by which a server can be asked whether a file is still
+//! the same. [`LayerCache::entries`], [`LayerCache::remove`] and [`LayerCache::verify`]
 //! are for whoever keeps the house.
 
 mod directory;
+mod download;
 mod error;
 mod inventory;
 pub mod mounts;
+mod note;
 mod record;
 mod repository;
 mod scope;
@@ -31,6 +34,7 @@ use yadokari_plan::Key;
 use yadokari_registry::Client;
 use yadokari_store::Blob;
 
+pub use download::KnownDownload;
 pub use error::CacheError;
 pub use inventory::{Entry, EntryKind, Finding, Limits, doomed};
 pub use record::Record;
@@ -40,7 +44,9 @@ pub use trail::{
 };
 
 use crate::directory::Directory;
+use crate::note::Note;
 use crate::repository::RegistryCache;
+use crate::scope::{download_tag, trail_tag};
 
 /// Where records live.
 #[derive(Debug, Clone)]
@@ -202,11 +208,10 @@ impl LayerCache {
     }
 
     async fn trails_of(&self, scope: Option<&str>, name: &str) -> Result<Trails, CacheError> {
-        let found = match &self.place {
-            Place::Registry(registry) => registry.trails(scope, name).await?,
-            Place::Directory(directory) => directory.trails(scope, name)?,
-        };
-        found.map_or(Ok(Trails::default()), |config| trail::read(&config))
+        let found = self.note(&trail_tag(scope, name)).await?;
+        found.map_or(Ok(Trails::default()), |config| {
+            note::read(trail::LABEL, &config)
+        })
     }
 
     /// Keeps what a build was made from, beside what is known of others of this name.
@@ -224,9 +229,47 @@ impl LayerCache {
         // What cannot be read, because another version wrote it, is replaced.
         let mut trails = self.trails_of(scope, name).await.unwrap_or_default();
         trails.keep(trail);
+        let made = trails.builds.first().map(|trail| trail.made.clone());
+        let note = note::write(trail::LABEL, made.unwrap_or_default(), &trails);
+        self.save_note(&trail_tag(scope, name), note).await
+    }
+
+    /// What an earlier build noted of the file at a URL; the first scope that knows it counts.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the place cannot be asked, or what it holds cannot be read.
+    pub async fn download(&self, url: &str) -> Result<Option<KnownDownload>, CacheError> {
+        for scope in self.scopes.all() {
+            if let Some(config) = self.note(&download_tag(scope, url)).await? {
+                return note::read(download::LABEL, &config).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes what the file at a URL is, in place of what was known. The URL itself, which may hold a secret, is not kept.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] if the place refuses.
+    pub async fn save_download(&self, url: &str, known: &KnownDownload) -> Result<(), CacheError> {
+        let note = note::write(download::LABEL, known.made.clone(), known);
+        let tag = download_tag(self.scopes.own(), url);
+        self.save_note(&tag, note).await
+    }
+
+    async fn note(&self, tag: &str) -> Result<Option<Vec<u8>>, CacheError> {
         match &self.place {
-            Place::Registry(registry) => registry.save_trails(scope, name, &trails).await,
-            Place::Directory(directory) => directory.save_trails(scope, name, &trails),
+            Place::Registry(registry) => registry.note(tag).await,
+            Place::Directory(directory) => directory.note(tag),
+        }
+    }
+
+    async fn save_note(&self, tag: &str, note: Note) -> Result<(), CacheError> {
+        match &self.place {
+            Place::Registry(registry) => registry.save_note(tag, note).await,
+            Place::Directory(directory) => directory.save_note(tag, note),
         }
     }
 

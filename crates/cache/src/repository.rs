@@ -6,10 +6,10 @@ use yadokari_plan::Key;
 use yadokari_registry::{Accept, Client, Mount};
 use yadokari_store::Blob;
 
+use crate::note::{CONFIG_LIMIT, Note};
 use crate::record::Documents;
-use crate::scope::{record_tag, trail_tag};
-use crate::trail::{self, CONFIG_LIMIT};
-use crate::{CacheError, Record, Trails};
+use crate::scope::record_tag;
+use crate::{CacheError, Record};
 
 /// A cache in a registry.
 #[derive(Debug, Clone)]
@@ -75,36 +75,25 @@ impl RegistryCache {
         Ok(size == Some(layer.size))
     }
 
-    /// The configuration that carries trails.
-    pub(crate) async fn trails(
-        &self,
-        scope: Option<&str>,
-        name: &str,
-    ) -> Result<Option<Vec<u8>>, CacheError> {
-        let tag = trail_tag(scope, name);
-        let Some(manifest) = self.manifest(&tag).await? else {
+    /// The configuration that carries a note.
+    pub(crate) async fn note(&self, tag: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        let Some(manifest) = self.manifest(tag).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&manifest).map_err(|error| CacheError::NoTrail {
+        let manifest = Manifest::parse(&manifest).map_err(|error| CacheError::NoNote {
             reason: error.to_string(),
         })?;
         let config = self
             .client
-            .small_blob(&self.reference(&tag), &manifest.config, CONFIG_LIMIT)
+            .small_blob(&self.reference(tag), &manifest.config, CONFIG_LIMIT)
             .await?;
         Ok(Some(config.to_vec()))
     }
 
-    pub(crate) async fn save_trails(
-        &self,
-        scope: Option<&str>,
-        name: &str,
-        trails: &Trails,
-    ) -> Result<(), CacheError> {
-        let image = trail::image(trails);
-        let layer = Bytes::from(image.layer);
-        self.push_small(&image.layer_descriptor, &layer).await?;
-        self.put(&trail_tag(scope, name), image.documents).await
+    pub(crate) async fn save_note(&self, tag: &str, note: Note) -> Result<(), CacheError> {
+        let layer = Bytes::from(note.layer);
+        self.push_small(&note.layer_descriptor, &layer).await?;
+        self.put(tag, note.documents).await
     }
 
     /// The manifest under a tag; `None` if there is none.

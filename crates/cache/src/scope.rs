@@ -41,6 +41,8 @@ pub(crate) enum Name {
     Record(Key),
     /// What the last build of some target was made from.
     Trail(String),
+    /// What is known of a downloaded file.
+    Download(String),
     /// A saved cache mount.
     Mount,
 }
@@ -58,14 +60,26 @@ pub(crate) fn trail_tag(scope: Option<&str>, name: &str) -> String {
     )
 }
 
+/// The tag of what is known of the file at a URL.
+pub(crate) fn download_tag(scope: Option<&str>, url: &str) -> String {
+    scoped(
+        scope,
+        &format!("{DOWNLOAD}{}", Digest::of(url.as_bytes()).hex()),
+    )
+}
+
 /// Reads a tag; `None` for one that this program does not write.
 pub(crate) fn parse_tag(tag: &str) -> Option<Name> {
     if is_mount_tag(tag) {
         return Some(Name::Mount);
     }
     let name = tag.rsplit_once('.').map_or(tag, |(_, name)| name);
-    match name.strip_prefix(TRAIL) {
-        Some(rest) => Key::from_hex(rest).map(|_| Name::Trail(rest.to_owned())),
+    let digits = |rest: &str| Key::from_hex(rest).map(|_| rest.to_owned());
+    if let Some(rest) = name.strip_prefix(TRAIL) {
+        return digits(rest).map(Name::Trail);
+    }
+    match name.strip_prefix(DOWNLOAD) {
+        Some(rest) => digits(rest).map(Name::Download),
         None => Key::from_hex(name).map(Name::Record),
     }
 }
@@ -101,6 +115,8 @@ fn slug(scope: &str) -> String {
 const LONGEST: usize = 50;
 
 const TRAIL: &str = "last-";
+
+const DOWNLOAD: &str = "url-";
 
 #[cfg(test)]
 mod tests {

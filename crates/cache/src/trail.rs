@@ -1,6 +1,5 @@
 //! What the keys of recent builds were made from, kept for the next build to say why it misses.
 
-mod image;
 mod model;
 mod nearest;
 mod why;
@@ -9,4 +8,5 @@ pub use model::{Fact, FileFact, Origin, Trail, TrailStage, TrailStep, Trails};
 pub use nearest::Nearest;
 pub use why::{changed, why};
 
-pub(crate) use image::{CONFIG_LIMIT, CREATED, image, read};
+/// The label of the note that holds trails.
+pub(crate) const LABEL: &str = "dev.yadokari.cache.trails";

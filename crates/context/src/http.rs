@@ -4,7 +4,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
-use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED};
+use reqwest::StatusCode;
+use reqwest::header::{
+    AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED,
+};
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use url::Url;
@@ -25,8 +29,51 @@ pub struct RemoteFile {
     pub digest: Digest,
     /// When the server says it was last changed.
     pub last_modified: Option<Timestamp>,
-    /// The server's mark of this version.
+    /// By what the server knows this version again.
+    pub validators: Validators,
+}
+
+/// By what a server knows a version of a file again, as it sent it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// `ETag`.
     pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub last_modified: Option<String>,
+}
+
+impl Validators {
+    fn of(headers: &HeaderMap) -> Self {
+        Self {
+            etag: text(headers, ETAG),
+            last_modified: text(headers, LAST_MODIFIED),
+        }
+    }
+
+    /// Whether the server gave nothing to ask with.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+
+    /// The time in `Last-Modified`.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.last_modified.as_deref().and_then(http_date)
+    }
+
+    /// The headers of a request that asks for the file unless it is this version.
+    fn conditions(&self) -> HeaderMap {
+        let conditions = [
+            (IF_NONE_MATCH, &self.etag),
+            (IF_MODIFIED_SINCE, &self.last_modified),
+        ];
+        let sound = conditions.into_iter().filter_map(|(name, value)| {
+            let value = HeaderValue::from_str(value.as_deref()?).ok()?;
+            Some((name, value))
+        });
+        sound.collect()
+    }
 }
 
 impl RemoteFile {
@@ -127,9 +174,35 @@ pub async fn download(
     scratch: &Path,
 ) -> Result<RemoteFile, HttpError> {
     let response = send(client, request).await?;
-    let headers = response.headers();
-    let last_modified = text(headers, LAST_MODIFIED).as_deref().and_then(http_date);
-    let etag = text(headers, ETAG);
+    received(response, request, scratch).await
+}
+
+/// Downloads a file into `scratch` unless it is the version known already; nothing if the server says it is that.
+///
+/// # Errors
+///
+/// As [`download`].
+pub async fn download_if_changed(
+    client: &reqwest::Client,
+    request: &Download,
+    known: &Validators,
+    scratch: &Path,
+) -> Result<Option<RemoteFile>, HttpError> {
+    let mut conditional = request.clone();
+    conditional.headers.extend(known.conditions());
+    let response = send(client, &conditional).await?;
+    if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
+        return Ok(None);
+    }
+    received(response, request, scratch).await.map(Some)
+}
+
+async fn received(
+    response: reqwest::Response,
+    request: &Download,
+    scratch: &Path,
+) -> Result<RemoteFile, HttpError> {
+    let validators = Validators::of(response.headers());
     let (path, digest, size) = store(response, request, scratch).await?;
     check(request, digest)?;
     Ok(RemoteFile {
@@ -137,8 +210,8 @@ pub async fn download(
         name: file_name(&request.url),
         size,
         digest,
-        last_modified,
-        etag,
+        last_modified: validators.time(),
+        validators,
     })
 }
 
@@ -353,11 +426,37 @@ mod tests {
         assert_eq!((file.name.as_str(), file.size), ("dated file", 5));
         assert_eq!(file.digest, Digest::of(b"data\n"));
         assert_eq!(file.last_modified.unwrap().seconds, 1_445_412_480);
-        assert_eq!(file.etag.as_deref(), Some("\"x\""));
+        assert_eq!(file.validators.etag.as_deref(), Some("\"x\""));
         let (scratch, missing) = fetched(&get(&server, "/other")).await;
         assert_eq!(
             missing.unwrap_err().to_string(),
             "invalid response status 404"
+        );
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_version_that_the_server_knows_again_is_not_sent() {
+        let server = Server::start(|_| {
+            "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nConnection: close\r\n\r\n".into()
+        });
+        let scratch = tempfile::tempdir().unwrap();
+        let known = Validators {
+            etag: Some("\"x\"".to_owned()),
+            last_modified: Some("no date, as it was sent\n".to_owned()),
+        };
+        let conditions = known.conditions();
+        assert_eq!(conditions.len(), 1, "what is no header is not sent");
+        assert_eq!(conditions[IF_NONE_MATCH], "\"x\"");
+        let request = get(&server, "/file");
+        let found = download_if_changed(&client(), &request, &known, scratch.path()).await;
+        assert!(found.unwrap().is_none());
+        let unasked = Validators::default();
+        let found = download_if_changed(&client(), &request, &unasked, scratch.path()).await;
+        assert_eq!(
+            found.unwrap().unwrap().size,
+            0,
+            "an answer nobody asked for"
         );
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     }

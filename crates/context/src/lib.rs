@@ -38,7 +38,8 @@ pub use git::{
     GitReferenceError, GitTool, RemoteCommit,
 };
 pub use http::{
-    Download, HttpError, RemoteFile, authorization, download, file_name, parse_checksum,
+    Download, HttpError, RemoteFile, Validators, authorization, download, download_if_changed,
+    file_name, parse_checksum,
 };
 pub use ignore::{IgnoreFile, ignore_file};
 pub use object::{ObjectError, ObjectStores, ProfileError};

@@ -38,7 +38,11 @@ pub(crate) async fn copy(
     } else {
         at.source(&copy.from).await?
     };
-    let remotes = at.work.remotes.fetched(copy);
+    let work = at.work;
+    let remotes = work
+        .remotes
+        .fetched(copy, &work.services, work.roots.path());
+    let remotes = remotes.await?;
     let mut job = Job {
         copy: copy.clone(),
         below,

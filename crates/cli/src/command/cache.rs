@@ -249,6 +249,7 @@ fn item(entry: &Entry) -> Item {
     let (kind, about) = match &entry.kind {
         EntryKind::Record(record) => ("layer", record.instruction.clone()),
         EntryKind::Trail => ("trail", "what the last builds were made from".to_owned()),
+        EntryKind::Download => ("download", "what is known of a file of ADD".to_owned()),
         EntryKind::Mount(saved) => {
             let about = format!("cache mount {} ({})", saved.id, saved.platform);
             ("mount", about)

@@ -12,6 +12,7 @@ mod console;
 mod docker_flags;
 mod dockerfile_errors;
 mod documents;
+mod downloads;
 mod gitlab;
 mod given;
 mod help;

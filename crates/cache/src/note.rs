@@ -1,43 +1,43 @@
-//! Trails as an ordinary image: a label holds them, so that any registry takes it.
+//! Small documents as ordinary images: a label holds the text, so that any registry takes it.
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use yadokari_image::media_type::{self, Family};
 use yadokari_image::{
     ContainerConfig, Descriptor, DiffId, Digest, ImageConfig, Manifest, Platform, RootFs, json,
 };
 
-use super::Trails;
 use crate::CacheError;
 use crate::record::Documents;
 
-/// The documents of trails, and the layer that is in them for form's sake.
-pub(crate) struct TrailImage {
+/// The documents of a note, and the layer that is in them for form's sake.
+pub(crate) struct Note {
+    /// When it was written, RFC 3339.
+    pub(crate) made: String,
     pub(crate) documents: Documents,
     pub(crate) layer: Vec<u8>,
     pub(crate) layer_descriptor: Descriptor,
 }
 
-/// When the latest trail was left.
+/// When a note was written.
 pub(crate) const CREATED: &str = "org.opencontainers.image.created";
-
-const LABEL: &str = "dev.yadokari.cache.trails";
 
 /// The largest configuration that is read, in bytes.
 pub(crate) const CONFIG_LIMIT: u64 = 8 << 20;
 
-pub(crate) fn image(trails: &Trails) -> TrailImage {
-    let made = trails.builds.first().map(|trail| trail.made.clone());
-    let made = made.unwrap_or_default();
+/// Writes a note under a label.
+pub(crate) fn write<T: Serialize>(label: &str, made: String, content: &T) -> Note {
     // An archive without entries: some registries want a layer in every image.
     let layer = vec![0; 1024];
     let layer_descriptor = Descriptor::of(media_type::OCI_LAYER, &layer);
-    let text = String::from_utf8(json::compact(trails)).expect("JSON is text");
+    let text = String::from_utf8(json::compact(content)).expect("JSON is text");
     let platform = Platform::new("linux", "amd64");
     let config = ImageConfig {
         created: Some(made.clone()),
         config: ContainerConfig {
-            labels: BTreeMap::from([(LABEL.to_owned(), text)]),
+            labels: BTreeMap::from([(label.to_owned(), text)]),
             ..ContainerConfig::default()
         },
         rootfs: RootFs {
@@ -54,7 +54,8 @@ pub(crate) fn image(trails: &Trails) -> TrailImage {
         vec![layer_descriptor.clone()],
     );
     manifest.annotations = Some(BTreeMap::from([(CREATED.to_owned(), made.clone())]));
-    TrailImage {
+    Note {
+        made,
         documents: Documents {
             manifest: json::indented(&manifest),
             config,
@@ -66,24 +67,25 @@ pub(crate) fn image(trails: &Trails) -> TrailImage {
     }
 }
 
-pub(crate) fn read(config: &[u8]) -> Result<Trails, CacheError> {
-    let wrong = |reason: String| CacheError::NoTrail { reason };
+/// Reads the note under a label from the configuration that carries it.
+pub(crate) fn read<T: DeserializeOwned>(label: &str, config: &[u8]) -> Result<T, CacheError> {
+    let wrong = |reason: String| CacheError::NoNote { reason };
     let config = ImageConfig::parse(config).map_err(|error| wrong(error.to_string()))?;
     let text = config
         .config
         .labels
-        .get(LABEL)
-        .ok_or_else(|| wrong(format!("it has no label {LABEL}")))?;
+        .get(label)
+        .ok_or_else(|| wrong(format!("it has no label {label}")))?;
     serde_json::from_str(text).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fact, Origin, Trail, TrailStage, TrailStep};
     use super::*;
+    use crate::{Fact, Origin, Trail, TrailStage, TrailStep, Trails};
 
     #[test]
-    fn trails_survive_their_image() {
+    fn a_note_survives_its_image() {
         let fact = Fact {
             name: "a".to_owned(),
             value: Some("b \"c\"".to_owned()),
@@ -109,7 +111,10 @@ mod tests {
         let trails = Trails {
             builds: vec![trail],
         };
-        assert_eq!(read(&image(&trails).documents.config).unwrap(), trails);
-        assert!(read(b"{}").is_err());
+        let note = write("label", "2020-01-02T03:04:05Z".to_owned(), &trails);
+        let config = &note.documents.config;
+        assert_eq!(read::<Trails>("label", config).unwrap(), trails);
+        assert!(read::<Trails>("other", config).is_err());
+        assert!(read::<Trails>("label", b"{}").is_err());
     }
 }
