@@ -31,17 +31,14 @@ fn archive() -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(0o755);
-        match kind {
-            tar::EntryType::Regular => {
-                header.set_size(text.len() as u64);
-                builder
-                    .append_data(&mut header, name, text.as_bytes())
-                    .unwrap();
-            }
-            _ => {
-                header.set_size(0);
-                builder.append_link(&mut header, name, text).unwrap();
-            }
+        if matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link) {
+            header.set_size(0);
+            builder.append_link(&mut header, name, text).unwrap();
+        } else {
+            header.set_size(text.len() as u64);
+            builder
+                .append_data(&mut header, name, text.as_bytes())
+                .unwrap();
         }
     }
     builder.into_inner().unwrap()
