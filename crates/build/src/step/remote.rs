@@ -55,7 +55,7 @@ enum Found {
     /// It is here.
     Here(Arc<Fetched>),
     /// A file that is known without its bytes.
-    Promised(Promise),
+    Promised(Box<Promise>),
 }
 
 /// A file that is fetched when a step needs its bytes.
@@ -230,7 +230,7 @@ async fn look(remote: &Remote, ground: Ground<'_>) -> Result<Found, BuildError> 
 }
 
 fn promised(request: Download, digest: Digest, modified: Option<i64>) -> Found {
-    Found::Promised(Promise {
+    Found::Promised(Box::new(Promise {
         name: file_name(&request.url),
         request: Download {
             checksum: Some(digest),
@@ -239,7 +239,7 @@ fn promised(request: Download, digest: Digest, modified: Option<i64>) -> Found {
         digest,
         modified,
         kept: OnceCell::new(),
-    })
+    }))
 }
 
 /// What an earlier build noted of a URL; a cache that cannot say makes a download.
