@@ -15,7 +15,9 @@ mod target;
 fn archive() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let attributes = [("SCHILY.xattr.security.capability", &b"\x01\x00\x00\x02"[..])];
-    builder.append_pax_extensions(attributes).unwrap();
+    builder
+        .append_pax_extensions(attributes)
+        .expect("it is written to memory");
     let long = format!("{}/file", "long".repeat(40));
     let members = [
         ("directory/", tar::EntryType::Directory, ""),
@@ -33,21 +35,23 @@ fn archive() -> Vec<u8> {
         header.set_mode(0o755);
         if matches!(kind, tar::EntryType::Symlink | tar::EntryType::Link) {
             header.set_size(0);
-            builder.append_link(&mut header, name, text).unwrap();
+            builder
+                .append_link(&mut header, name, text)
+                .expect("it is written to memory");
         } else {
             header.set_size(text.len() as u64);
             builder
                 .append_data(&mut header, name, text.as_bytes())
-                .unwrap();
+                .expect("it is written to memory");
         }
     }
-    builder.into_inner().unwrap()
+    builder.into_inner().expect("it is written to memory")
 }
 
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("it is written to memory");
+    encoder.finish().expect("it is written to memory")
 }
 
 #[test]
