@@ -1,4 +1,5 @@
-//! What files a base image has, kept in the cache: a build that only copies onto the image then need not download it.
+//! What files a base image and the cached layers on it hold, kept in the cache: a build that only copies onto them then
+//! need not download them.
 //!
 //! The list is a record like any other. Its layer holds one file, a snapshot without a disk, and its key is made of
 //! the layers that are listed. A cache that has none, or one that cannot be read, costs a download.
@@ -27,14 +28,14 @@ use crate::work::Work;
 
 /// The files of these layers as a cache lists them.
 pub(crate) async fn find(work: &Work, layers: &[Layer]) -> Option<Tree> {
-    let caches = caches(work)?;
+    let caches = caches(work).filter(|_| !layers.is_empty())?;
     let key = key(layers).await.ok()?;
     let hit = caches.lookup(key, work.services.clock.now()).await?;
     match read(work, &hit).await {
         Ok(tree) => Some(tree),
         Err(error) => {
             work.notice(&format!(
-                "the base image is downloaded: the cache's list of its files cannot be read: {}",
+                "layers are downloaded: the cache's list of their files cannot be read: {}",
                 chain(&error)
             ));
             None
@@ -50,14 +51,14 @@ pub(crate) async fn keep(work: &Work, layers: &[Layer], tree: &Tree) -> Result<(
     if tree.len() > MOST_FILES {
         return Ok(());
     }
-    let (key, listed) = (key(layers).await?, tree.clone());
+    let (layers, listed) = (layers.to_vec(), tree.clone());
     let bytes = blocking(move || written(&listed)).await;
     let created = format(work.services.clock.now());
     let layer = layer_of(work, bytes, &created).await?;
-    let instruction = format!("files of a base image of {} layers", layers.len());
+    let instruction = format!("files of {} layers", layers.len());
     work.in_background(async move {
         // A list that cannot be made is missed by nobody.
-        let Ok(finished) = layer.finished().await else {
+        let (Ok(key), Ok(finished)) = (key(&layers).await, layer.finished().await) else {
             return;
         };
         if let Place::Spool(blob) = &finished.place {

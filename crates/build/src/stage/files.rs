@@ -126,15 +126,30 @@ impl StageFiles {
 
     /// The tree of all layers, read from their archives if need be.
     pub(crate) async fn tree(&mut self, work: &Work) -> Result<Tree, BuildError> {
-        if self.known == 0
-            && self.shared > 0
-            && let Some(tree) = shared_tree(work, &self.layers[..self.shared]).await?
-        {
-            (self.tree, self.known) = (tree, self.shared);
+        if self.known == 0 {
+            self.recall(work).await?;
         }
-        let (downloads, blobs) = downloads(work, &self.layers[self.known..]);
-        join(downloads, self.read_all(work, blobs)).await.1?;
+        if self.known < self.layers.len() {
+            let (downloads, blobs) = downloads(work, &self.layers[self.known..]);
+            join(downloads, self.read_all(work, blobs)).await.1?;
+            listing::keep(work, &self.layers, &self.tree).await?;
+        }
         Ok(self.tree.clone())
+    }
+
+    /// Takes over what is known of these layers, or of those that are a base image's.
+    async fn recall(&mut self, work: &Work) -> Result<(), BuildError> {
+        let base = &self.layers[..self.shared];
+        if let Some(tree) = listing::find(work, &self.layers).await {
+            (self.tree, self.known) = (tree, self.layers.len());
+        } else if let Some(tree) = work.bases.tree(base).await? {
+            (self.tree, self.known) = (tree, base.len());
+        } else if base.len() < self.layers.len()
+            && let Some(tree) = listing::find(work, base).await
+        {
+            (self.tree, self.known) = (tree, base.len());
+        }
+        Ok(())
     }
 
     async fn read_all(&mut self, work: &Work, mut blobs: Blobs) -> Result<(), BuildError> {
@@ -146,9 +161,6 @@ impl StageFiles {
                 .await;
             self.tree = self.checked(work, self.known, read).await?;
             self.known += 1;
-            if self.known == self.shared {
-                listing::keep(work, &self.layers[..self.shared], &self.tree).await?;
-            }
         }
         Ok(())
     }
@@ -366,14 +378,6 @@ impl StageFiles {
             })
         })
         .await
-    }
-}
-
-/// The files of a base image, as this machine or a cache lists them.
-async fn shared_tree(work: &Work, layers: &[Layer]) -> Result<Option<Tree>, BuildError> {
-    match work.bases.tree(layers).await? {
-        Some(tree) => Ok(Some(tree)),
-        None => Ok(listing::find(work, layers).await),
     }
 }
 

@@ -5,13 +5,14 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use yadokari_dockerfile::instruction::{Mount, MountKind};
 use yadokari_plan::{Run, RunMount, Source};
 use yadokari_sandbox::{self as sandbox, MountSource};
+use yadokari_tree::{Follow, Tree};
 
 use super::At;
 use super::caches::{Taken, Wanted};
@@ -36,8 +37,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares all mounts of a RUN.
-    pub(crate) async fn new(at: At<'_>, run: &Run) -> Result<Self, BuildError> {
+    /// Prepares all mounts of a RUN on these files.
+    pub(crate) async fn new(at: At<'_>, run: &Run, tree: &Tree) -> Result<Self, BuildError> {
         let parent = at.work.roots.path();
         let directory = TempDir::with_prefix_in("mounts-", parent)
             .map_err(|source| BuildError::disk(parent, source))?;
@@ -52,7 +53,7 @@ impl Prepared {
         prepared.script(run)?;
         let mut caches = Vec::new();
         for mount in &run.mounts {
-            prepared.add(at, mount).await?;
+            prepared.add(at, mount, tree).await?;
             caches.extend(Wanted::find(at, mount).await?);
         }
         prepared.caches(at, caches).await?;
@@ -100,18 +101,15 @@ impl Prepared {
         Ok(())
     }
 
-    async fn add(&mut self, at: At<'_>, mount: &RunMount) -> Result<(), BuildError> {
+    async fn add(&mut self, at: At<'_>, mount: &RunMount, tree: &Tree) -> Result<(), BuildError> {
         match mount.mount.kind {
             MountKind::Bind => self.bind(at, mount).await,
             // Caches come last, when all that has to be waited for is there.
             MountKind::Cache => Ok(()),
             MountKind::Tmpfs => {
                 let size = mount.mount.size.map(i64::cast_unsigned);
-                self.push(
-                    target(mount),
-                    MountSource::Tmpfs { size, mode: 0o1777 },
-                    false,
-                );
+                let mode = tmpfs_mode(tree, &target(mount));
+                self.push(target(mount), MountSource::Tmpfs { size, mode }, false);
                 Ok(())
             }
             MountKind::Secret => self.secret(at, mount),
@@ -268,6 +266,13 @@ impl Prepared {
         write().map_err(|source| BuildError::disk(&path, source))?;
         Ok(path)
     }
+}
+
+/// What a tmpfs lies over gives it its mode; where there is nothing, everybody may write.
+fn tmpfs_mode(tree: &Tree, target: &Path) -> u32 {
+    let covered = tree.resolve(target.as_os_str().as_bytes(), Follow::All);
+    let covered = covered.ok().and_then(|found| found.node);
+    covered.map_or(0o1777, |node| u32::from(node.metadata().mode))
 }
 
 fn target(mount: &RunMount) -> PathBuf {

@@ -33,7 +33,7 @@ pub(crate) async fn run(at: At<'_>, run: &Run, files: &mut StageFiles) -> Result
     let (root, tree) = files.root(at.work).await?;
     let user = user(run, &root)?;
     let tree = make_working_directory(at, run, &user, &root, tree).await?;
-    let mounts = Prepared::new(at, run).await?;
+    let mounts = Prepared::new(at, run, &tree).await?;
     let mut spec = spec(at, run, &user, &root, &mounts)?;
     let running = snapshots.start(&root, tree, &mut spec).await?;
     execute(at, run, spec).await?;
