@@ -19,6 +19,8 @@ pub enum Change {
     Clear(u16),
     /// Sets bits if the entry is a directory, or was executable for anybody before all changes.
     SetIfExecutable(u16),
+    /// Clears bits unless the entry is a directory.
+    ClearOfFile(u16),
     /// Brings the permissions of one of `u`, `g` and `o` to others.
     Copy {
         /// The shift that brings the permissions copied to the lowest three bits.
@@ -79,7 +81,10 @@ impl Mode {
             Self::Symbolic(changes) => {
                 let before = mode & 0o7777;
                 let executable = is_directory || before & 0o111 != 0;
-                let changed = |mode, change: &Change| change.apply(mode, executable);
+                let changed = |mode, change: &Change| match change {
+                    Change::ClearOfFile(_) if is_directory => mode,
+                    _ => change.apply(mode, executable),
+                };
                 changes.iter().fold(before, changed)
             }
         }
@@ -92,7 +97,7 @@ impl Change {
             Self::Set(bits) => mode | bits,
             Self::SetIfExecutable(bits) if executable => mode | bits,
             Self::SetIfExecutable(_) => mode,
-            Self::Clear(bits) => mode & !bits,
+            Self::Clear(bits) | Self::ClearOfFile(bits) => mode & !bits,
             Self::Copy { from, to, operator } => {
                 let bits = (mode >> from & 7) * to;
                 match operator {
@@ -151,7 +156,7 @@ impl Action {
                 'r' => bits |= 0o444,
                 'w' => bits |= 0o222,
                 'x' => bits |= 0o111,
-                'X' => execute = self.operator != '-',
+                'X' => execute = true,
                 's' if self.who != OTHERS => bits |= 0o6000,
                 't' if self.who != OTHERS => {
                     bits |= STICKY;
@@ -188,7 +193,11 @@ impl Action {
 
     fn execute(&self, wanted: bool, changes: &mut Vec<Change>) {
         let who = if self.who == 0 { EVERYONE } else { self.who };
-        changes.extend(wanted.then_some(Change::SetIfExecutable(who & 0o111)));
+        let bits = who & 0o111;
+        changes.extend(wanted.then_some(match self.operator {
+            '-' => Change::ClearOfFile(bits),
+            _ => Change::SetIfExecutable(bits),
+        }));
     }
 
     fn copy(&self, from: char) -> Change {

@@ -67,7 +67,10 @@ impl Gate {
         let Some(notice) = receive(listener) else {
             return;
         };
+        let own = rustix::process::getegid().as_raw();
+        look_as(status(notice.pid, "Gid:", 2).unwrap_or(own));
         let answer = self.decide(listener, &notice);
+        look_as(own);
         respond(listener, notice.id, answer);
     }
 
@@ -175,17 +178,8 @@ impl Attempt {
 
     /// Gives `ready` the owner and mode the kernel would, and its name.
     fn furnish(&self, ready: &Path, path: &Path) -> Result<(), rustix::io::Errno> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let field = |name: &str, column: usize| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_ascii_whitespace().nth(column).map(str::to_owned)
-        };
-        let id = |name: &str| {
-            field(name, 3)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0)
-        };
-        let umask = field("Umask:", 0)
+        let id = |name: &str| status(self.pid, name, 3).unwrap_or(0);
+        let umask = status_field(self.pid, "Umask:", 0)
             .and_then(|text| u32::from_str_radix(&text, 8).ok())
             .unwrap_or(0o022);
         rustix::fs::chown(
@@ -205,6 +199,25 @@ impl Attempt {
         rustix::fs::utimensat(CWD, ready, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         rustix::fs::renameat_with(CWD, ready, CWD, path, RenameFlags::NOREPLACE)
     }
+}
+
+/// A number in the status of a process.
+fn status(pid: u32, name: &str, column: usize) -> Option<u32> {
+    status_field(pid, name, column)?.parse().ok()
+}
+
+fn status_field(pid: u32, name: &str, column: usize) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().nth(column).map(str::to_owned)
+}
+
+/// Looks at files and other processes as a member of this group. A process of the same user but of another group may
+/// not be looked at without `CAP_SYS_PTRACE`, and a command's group is what USER says.
+#[expect(unsafe_code, reason = "there is no safe form")]
+fn look_as(group: u32) {
+    // SAFETY: changes an id of this thread and touches no memory.
+    unsafe { libc::setfsgid(group) };
 }
 
 /// Reads a NUL-terminated path from the memory of another process.
