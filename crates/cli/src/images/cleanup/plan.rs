@@ -23,10 +23,7 @@ pub(super) struct Plan {
 impl Plan {
     /// `of_digests` are the repository's tags that were made from digests: they go with their documents.
     pub(super) fn new(judged: &Judged, of_digests: &[String]) -> Self {
-        let needed: BTreeSet<Digest> = judged
-            .kept()
-            .flat_map(|tag| tag.needs.iter().copied())
-            .collect();
+        let needed = needed(judged);
         let mut plan = Self::default();
         let mut going = BTreeSet::new();
         for tag in judged.removed() {
@@ -45,6 +42,23 @@ impl Plan {
         let goes = |tag: &&String| subject_of(tag).is_some_and(|subject| going.contains(&subject));
         plan.of_digests = of_digests.iter().filter(goes).cloned().collect();
         plan
+    }
+}
+
+/// What tags need that stay, and what that needs in turn.
+fn needed(judged: &Judged) -> BTreeSet<Digest> {
+    let kept = judged.kept().flat_map(|tag| tag.needs.iter().copied());
+    let mut needed: BTreeSet<Digest> = kept.collect();
+    loop {
+        let known = needed.len();
+        for tag in judged.removed() {
+            if needed.contains(&tag.digest) {
+                needed.extend(&tag.needs);
+            }
+        }
+        if needed.len() == known {
+            return needed;
+        }
     }
 }
 
@@ -104,6 +118,18 @@ mod tests {
         assert_eq!(plan.names_only, ["same", "subject"]);
         assert_eq!(plan.documents, [digest("old"), digest("arm")]);
         assert_eq!(plan.of_digests, [signature]);
+    }
+
+    #[test]
+    fn what_stays_for_another_keeps_what_it_lists() {
+        let judged = judged(&[
+            ("signature", "signature", &["list"], true),
+            ("list", "list", &["amd", "arm"], false),
+            ("amd", "amd", &[], false),
+        ]);
+        let plan = Plan::new(&judged, &[]);
+        assert_eq!(plan.names_only, ["list", "amd"]);
+        assert_eq!(plan.documents, []);
     }
 
     #[test]

@@ -20,6 +20,18 @@ const CONFIG_LIMIT: u64 = 8 << 20;
 /// Annotation that says when something was made.
 const CREATED: &str = "org.opencontainers.image.created";
 
+/// How many indexes may lie within one another.
+const DEEPEST: usize = 8;
+
+/// Indexes within indexes, without end.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{name} lists indexes within indexes, more than {DEEPEST} deep; what it needs is not known, so nothing is removed"
+)]
+struct TooDeep {
+    name: Reference,
+}
+
 /// What an image's manifest and config say.
 struct Facts {
     made: Option<SystemTime>,
@@ -69,7 +81,7 @@ async fn facts_by_digest(
         .collect();
     let reads = documents.into_values().map(|document| async {
         let name = repository.with_digest(document.digest);
-        let facts = facts(ground, &name, document).await?;
+        let facts = facts(ground, &name, document, DEEPEST).await?;
         Ok::<_, Failure>((document.digest, facts))
     });
     stream::iter(reads.collect::<Vec<_>>())
@@ -82,9 +94,12 @@ async fn facts(
     ground: &Ground<'_>,
     name: &Reference,
     document: &RawManifest,
+    levels: usize,
 ) -> Result<Facts, Failure> {
     if media_type::is_index(&document.media_type) {
-        return of_index(ground, name, document).await;
+        let below = levels.checked_sub(1);
+        let below = below.ok_or_else(|| failed(TooDeep { name: name.clone() }))?;
+        return Box::pin(of_index(ground, name, document, below)).await;
     }
     of_manifest(ground, name, document).await
 }
@@ -94,29 +109,27 @@ async fn of_index(
     ground: &Ground<'_>,
     name: &Reference,
     document: &RawManifest,
+    levels: usize,
 ) -> Result<Facts, Failure> {
     let index = Index::parse(&document.bytes).map_err(failed)?;
-    let mut facts = Facts {
+    let mut whole = Facts {
         made: annotated(index.annotations.as_ref()),
         size: 0,
         needs: needs(document.digest, index.subject.as_ref()),
     };
     for entry in &index.manifests {
-        facts.needs.insert(entry.digest);
+        whole.needs.insert(entry.digest);
         let below = name.with_digest(entry.digest);
         // What is listed and not there cannot be kept either.
-        let Some(below) = transfer::read_if_there(ground, &below).await? else {
+        let Some(listed) = transfer::read_if_there(ground, &below).await? else {
             continue;
         };
-        if media_type::is_index(&below.media_type) {
-            continue;
-        }
-        let image = of_manifest(ground, name, &below).await?;
-        facts.made = facts.made.max(image.made);
-        facts.size += image.size;
-        facts.needs.extend(image.needs);
+        let image = facts(ground, &below, &listed, levels).await?;
+        whole.made = whole.made.max(image.made);
+        whole.size += image.size;
+        whole.needs.extend(image.needs);
     }
-    Ok(facts)
+    Ok(whole)
 }
 
 async fn of_manifest(
