@@ -95,7 +95,6 @@ fn a_fully_cached_job_of_six_stages_reads_manifests_mounts_and_writes_one_manife
         ("DELETE upload", 1),
         ("GET manifest", 11),
         ("GET ping", 1),
-        ("HEAD blob", 1),
         ("HEAD manifest", 1),
         ("POST mount", 6),
         ("POST upload", 1),
