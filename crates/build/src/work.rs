@@ -275,18 +275,24 @@ impl Work {
         false
     }
 
-    /// Whether all layers of a stage come from the cache under the keys that were planned.
+    /// Whether all layers of a stage, and of those it starts from, come from the cache under the keys that were planned.
     pub(crate) fn is_all_cached(&self, id: StageId) -> bool {
-        let Some(stage) = self.plan.stage(id) else {
-            return false;
-        };
-        let steps = stage.steps.iter().enumerate();
-        let mut layers = steps.filter(|(_, step)| step.operation.makes_layer());
-        let own = layers.all(|(index, _)| self.schedule.is_cached(stage, index));
-        own && match stage.base {
-            Base::Stage(parent) => self.is_all_cached(parent),
-            _ => true,
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let Some(stage) = self.plan.stage(id) else {
+                return false;
+            };
+            let steps = stage.steps.iter().enumerate();
+            let mut layers = steps.filter(|(_, step)| step.operation.makes_layer());
+            if !layers.all(|(index, _)| self.schedule.is_cached(stage, index)) {
+                return false;
+            }
+            next = match stage.base {
+                Base::Stage(parent) => Some(parent),
+                _ => None,
+            };
         }
+        true
     }
 
     /// The files of an image that is copied or mounted from.

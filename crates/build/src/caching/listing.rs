@@ -44,29 +44,30 @@ pub(crate) async fn find(work: &Work, layers: &[Layer]) -> Option<Tree> {
 }
 
 /// Lists the files of these layers in the cache, while the build goes on.
-pub(crate) async fn keep(work: &Work, layers: &[Layer], tree: &Tree) -> Result<(), BuildError> {
+pub(crate) async fn keep(work: &Work, layers: &[Layer], tree: &Tree) {
     let Some(caches) = caches(work).filter(|_| work.request.cache.push) else {
-        return Ok(());
+        return;
     };
     if tree.len() > MOST_FILES {
-        return Ok(());
+        return;
     }
     let (layers, listed) = (layers.to_vec(), tree.clone());
     let bytes = blocking(move || written(&listed)).await;
     let created = format(work.services.clock.now());
-    let layer = layer_of(work, bytes, &created).await?;
-    let instruction = format!("files of {} layers", layers.len());
+    // A list that cannot be made is missed by nobody.
+    let Ok(layer) = layer_of(work, bytes, &created).await else {
+        return;
+    };
     work.in_background(async move {
-        // A list that cannot be made is missed by nobody.
         let (Ok(key), Ok(finished)) = (key(&layers).await, layer.finished().await) else {
             return;
         };
         if let Place::Spool(blob) = &finished.place {
+            let instruction = format!("files of {} layers", layers.len());
             let record = record(&finished.listed, created, instruction);
             caches.keep(key, &record, blob).await;
         }
     });
-    Ok(())
 }
 
 /// The caches, if this build believes what they hold.
@@ -138,7 +139,7 @@ fn record(listed: &ImageLayer, created: String, instruction: String) -> Record {
         diff_id: listed.diff_id,
         created,
         instruction,
-        // The list of layers is the same wherever they are unpacked.
+        // A list has no platform of its own, and a record has to name one.
         platform: Platform::new("linux", "amd64"),
         parent: None,
         restated: None,

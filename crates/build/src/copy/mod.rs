@@ -5,6 +5,8 @@
 //! be streamed from there.
 
 mod archive;
+mod filter;
+mod operand;
 mod origin;
 mod place;
 mod select;

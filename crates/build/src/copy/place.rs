@@ -1,15 +1,14 @@
 //! Puts selected files into a stage's tree, by the rules of COPY.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use yadokari_dockerfile::glob;
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::value::mode::Mode;
 use yadokari_rootfs::Root;
 use yadokari_tree::{Follow, Kind, Metadata, Name, Node, Timestamp, Tree, TreePath, Xattrs};
 
-use super::origin::Folder;
+use super::filter::{Filter, Include, Verdict};
+use super::operand::{Level, Operand};
 use super::select::WithParents;
 use super::{CopyFailure, Origin, Origins, Selected, shown};
 
@@ -90,9 +89,7 @@ impl<'a> Placement<'a> {
             target.path
         };
         let (Some(folder), Some(name)) = (path.parent(), path.name()) else {
-            return Err(CopyFailure::OntoDirectory {
-                path: path.to_string(),
-            });
+            return Err(CopyFailure::OntoDirectory { path: shown(&path) });
         };
         self.create_directory(&folder)?;
         let mut operand = Operand::new(root);
@@ -291,9 +288,8 @@ impl<'a> Placement<'a> {
             .directory_mut(folder)
             .expect("it was made or found to be a directory before");
         if children.get(name).is_some_and(Node::is_directory) {
-            return Err(CopyFailure::OntoDirectory {
-                path: folder.join(name).to_string(),
-            });
+            let path = shown(&folder.join(name));
+            return Err(CopyFailure::OntoDirectory { path });
         }
         metadata.mtime = self.rules.now;
         let is_file = node.is_file();
@@ -425,143 +421,6 @@ impl<'a> Placement<'a> {
     pub(super) fn set_mtime(&mut self, path: &TreePath, mtime: Timestamp) {
         if let Some(metadata) = self.tree.metadata_mut(path) {
             metadata.mtime = mtime;
-        }
-    }
-}
-
-/// One source of a COPY: within it hard links stay hard links, across sources they do not.
-struct Operand<'a> {
-    root: SourceRoot<'a>,
-    links: HashMap<usize, Node>,
-}
-
-impl<'a> Operand<'a> {
-    fn new(root: SourceRoot<'a>) -> Self {
-        Self {
-            root,
-            links: HashMap::new(),
-        }
-    }
-
-    /// The copy of a source: the same one for every name of it.
-    fn copied(&mut self, source: &Node, copy: impl FnOnce() -> Node) -> Node {
-        if !source.is_shared() {
-            return copy();
-        }
-        let known = self.links.entry(source.identity());
-        known.or_insert_with(copy).clone()
-    }
-
-    /// A directory of the source as one that files come from.
-    fn folder(&self, path: &TreePath) -> Option<Arc<Folder>> {
-        let root = self.root?;
-        Some(Arc::new(Folder::new(root, path.clone())))
-    }
-
-    /// Where a file's bytes are that gets this name.
-    fn named(&self, from: &TreePath, name: &Name) -> Origin {
-        let parts = from.parent().zip(from.name());
-        match parts.and_then(|(folder, own)| Some((self.folder(&folder)?, own))) {
-            None => Origin::Empty,
-            Some((folder, own)) if own == *name => Origin::Beside(folder),
-            Some(source) => Origin::Named(Arc::new(source)),
-        }
-    }
-}
-
-/// A directory of the source and its place in the destination.
-struct Level<'a> {
-    node: &'a Node,
-    from: TreePath,
-    to: TreePath,
-    /// Its path below the copied directory, as patterns see it.
-    relative: Vec<u8>,
-}
-
-impl Level<'_> {
-    fn relative_to(&self, name: &Name) -> Vec<u8> {
-        let mut relative = Vec::with_capacity(self.relative.len() + 1 + name.len());
-        relative.extend_from_slice(&self.relative);
-        if !relative.is_empty() {
-            relative.push(b'/');
-        }
-        relative.extend_from_slice(name);
-        relative
-    }
-
-    fn below<'a>(&self, name: &Name, node: &'a Node, relative: Vec<u8>) -> Level<'a> {
-        Level {
-            node,
-            from: self.from.join(name),
-            to: self.to.join(name),
-            relative,
-        }
-    }
-}
-
-/// What `--parents` takes and `--exclude` leaves out, by path below the copied directory.
-pub(super) struct Filter<'a> {
-    pub(super) include: Option<&'a Include>,
-    pub(super) exclude: Option<&'a Patterns>,
-}
-
-/// A source of `--parents`: what it matches, and everything below that.
-pub(super) struct Include(glob::Deep);
-
-impl Include {
-    pub(super) fn new(pattern: &str) -> Result<Self, CopyFailure> {
-        let bad = |_| CopyFailure::Pattern {
-            pattern: pattern.to_owned(),
-        };
-        glob::Deep::new(pattern).map(Self).map_err(bad)
-    }
-
-    /// Whether a path, or a directory above it, is matched.
-    fn takes(&self, relative: &[u8]) -> bool {
-        let ends = relative
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(at, _)| at);
-        ends.chain([relative.len()])
-            .any(|end| self.0.matches(&relative[..end]))
-    }
-}
-
-pub(super) enum Verdict {
-    /// Copied.
-    Take,
-    /// A directory that is only made if something below it is copied.
-    Through,
-    /// Neither it nor anything below it is copied.
-    Skip,
-}
-
-impl<'a> Filter<'a> {
-    fn excluding(exclude: Option<&'a Patterns>) -> Self {
-        Self {
-            include: None,
-            exclude,
-        }
-    }
-
-    pub(super) fn verdict(&self, relative: &[u8]) -> Result<Verdict, CopyFailure> {
-        if let Some(exclude) = self.exclude
-            && exclude.excludes(relative).is_some()
-        {
-            return Ok(if exclude.may_reinclude_below(relative) {
-                Verdict::Through
-            } else {
-                Verdict::Skip
-            });
-        }
-        match self.include {
-            None => Ok(Verdict::Take),
-            Some(include) => Ok(if include.takes(relative) {
-                Verdict::Take
-            } else {
-                Verdict::Through
-            }),
         }
     }
 }

@@ -3,7 +3,7 @@
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_tree::{Kind, Node, Tree, TreePath};
 
-use super::place::{Filter, Include, Verdict};
+use super::filter::{Filter, Include, Verdict};
 use super::{CopyFailure, Selected};
 
 /// The entries below a directory that a copy takes, at their paths relative to it.

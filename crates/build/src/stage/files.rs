@@ -132,21 +132,22 @@ impl StageFiles {
         if self.known < self.layers.len() {
             let (downloads, blobs) = downloads(work, &self.layers[self.known..]);
             join(downloads, self.read_all(work, blobs)).await.1?;
-            listing::keep(work, &self.layers, &self.tree).await?;
+            listing::keep(work, &self.layers, &self.tree).await;
         }
         Ok(self.tree.clone())
     }
 
-    /// Takes over what is known of these layers, or of those that are a base image's.
+    /// Takes over what is known of these layers, or of those that are a base image's. This machine is asked before a
+    /// cache.
     async fn recall(&mut self, work: &Work) -> Result<(), BuildError> {
         let base = &self.layers[..self.shared];
-        if let Some(tree) = listing::find(work, &self.layers).await {
+        if base.len() < self.layers.len()
+            && let Some(tree) = listing::find(work, &self.layers).await
+        {
             (self.tree, self.known) = (tree, self.layers.len());
         } else if let Some(tree) = work.bases.tree(base).await? {
             (self.tree, self.known) = (tree, base.len());
-        } else if base.len() < self.layers.len()
-            && let Some(tree) = listing::find(work, base).await
-        {
+        } else if let Some(tree) = listing::find(work, base).await {
             (self.tree, self.known) = (tree, base.len());
         }
         Ok(())

@@ -81,10 +81,7 @@ impl Mode {
             Self::Symbolic(changes) => {
                 let before = mode & 0o7777;
                 let executable = is_directory || before & 0o111 != 0;
-                let changed = |mode, change: &Change| match change {
-                    Change::ClearOfFile(_) if is_directory => mode,
-                    _ => change.apply(mode, executable),
-                };
+                let changed = |mode, change: &Change| change.apply(mode, is_directory, executable);
                 changes.iter().fold(before, changed)
             }
         }
@@ -92,12 +89,13 @@ impl Mode {
 }
 
 impl Change {
-    fn apply(self, mode: u16, executable: bool) -> u16 {
+    fn apply(self, mode: u16, is_directory: bool, executable: bool) -> u16 {
         match self {
             Self::Set(bits) => mode | bits,
             Self::SetIfExecutable(bits) if executable => mode | bits,
-            Self::SetIfExecutable(_) => mode,
-            Self::Clear(bits) | Self::ClearOfFile(bits) => mode & !bits,
+            Self::ClearOfFile(bits) if !is_directory => mode & !bits,
+            Self::SetIfExecutable(_) | Self::ClearOfFile(_) => mode,
+            Self::Clear(bits) => mode & !bits,
             Self::Copy { from, to, operator } => {
                 let bits = (mode >> from & 7) * to;
                 match operator {
@@ -250,6 +248,10 @@ mod tests {
             ("o-u", 0o4751, false, 0o4750),
             ("u=u+s", 0o640, false, 0o4640),
             ("u+", 0o640, false, 0o640),
+            ("-X", 0o4571, false, 0o4460),
+            ("o-X", 0o111, false, 0o110),
+            ("a+x,a-X", 0o644, false, 0o644),
+            ("-X", 0o755, true, 0o755),
         ] {
             assert_eq!(
                 Mode::parse(text).unwrap().apply(before, directory),
