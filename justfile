@@ -36,6 +36,10 @@ image tag="yadokari:executor" target="executor": dist
 demo:
     cargo xtask demo
 
+# Write docs/reference.md from the definitions of the command line
+reference:
+    cargo run --quiet --package yadokari -- man --markdown > docs/reference.md
+
 # Licences, advisories, duplicates of the dependencies
 deny:
     cargo deny check

@@ -1,8 +1,7 @@
 //! Instructions to stages.
 
 use crate::error::{ParseError, ParseErrorKind, Phase};
-use crate::flags::FlagKind::Text;
-use crate::instruction::{Arg, Instruction, Located, description};
+use crate::instruction::{Arg, FROM_FLAGS, Instruction, Located, description};
 use crate::lexer::Lexed;
 use crate::lint::{CheckOptions, Earlier, Lint, Warning};
 use crate::node::{Failure, Node};
@@ -84,7 +83,7 @@ impl Assembly {
 
     fn stage(&self, node: &Node, check: CheckOptions) -> Result<Stage, Failure> {
         let name = stage_name(node.words())?;
-        let flags = node.checked_flags(&[("platform", Text)])?;
+        let flags = node.checked_flags(FROM_FLAGS)?;
         Ok(Stage {
             index: self.stages.len(),
             base: node.words()[0].clone(),

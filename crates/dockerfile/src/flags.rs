@@ -87,6 +87,9 @@ pub(crate) enum FlagKind {
     List,
 }
 
+/// A flag that an instruction knows.
+pub(crate) type KnownFlag = (&'static str, FlagKind);
+
 /// The flags of one instruction, checked against those it knows.
 #[derive(Debug, Default)]
 pub(crate) struct Flags(Vec<(&'static str, String)>);
@@ -95,7 +98,7 @@ impl Flags {
     /// Checks flags in the order they are written.
     pub(crate) fn parse(
         written: &[String],
-        known: &[(&'static str, FlagKind)],
+        known: &[KnownFlag],
     ) -> Result<Self, (ParseErrorKind, String)> {
         let mut flags = Self::default();
         for flag in written {
@@ -106,11 +109,7 @@ impl Flags {
         Ok(flags)
     }
 
-    fn add(
-        &mut self,
-        flag: &str,
-        known: &[(&'static str, FlagKind)],
-    ) -> Result<(), ParseErrorKind> {
+    fn add(&mut self, flag: &str, known: &[KnownFlag]) -> Result<(), ParseErrorKind> {
         let text = flag.strip_prefix("--").unwrap_or(flag);
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),

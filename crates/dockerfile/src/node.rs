@@ -1,7 +1,7 @@
 //! One instruction after lexing: keyword, flags, and arguments split as the keyword asks for.
 
 use crate::error::ParseErrorKind;
-use crate::flags::{self, FlagKind, Flags};
+use crate::flags::{self, Flags, KnownFlag};
 use crate::heredoc::Heredoc;
 use crate::source::Source;
 use crate::span::Span;
@@ -130,10 +130,7 @@ impl Node {
     }
 
     /// Checks the flags.
-    pub(crate) fn checked_flags(
-        &self,
-        known: &[(&'static str, FlagKind)],
-    ) -> Result<Flags, Failure> {
+    pub(crate) fn checked_flags(&self, known: &[KnownFlag]) -> Result<Flags, Failure> {
         Flags::parse(&self.flags, known).map_err(|(kind, flag)| Failure::at(kind, &flag))
     }
 

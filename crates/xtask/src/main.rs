@@ -15,6 +15,8 @@ mod demo;
 mod deps;
 mod dist;
 mod packages;
+#[cfg(test)]
+mod pages;
 mod parity;
 mod soak;
 mod test;

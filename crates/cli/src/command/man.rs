@@ -4,19 +4,20 @@ use std::path::Path;
 
 use clap_mangen::Man as Page;
 
-use super::{Stdout, ignore_broken_pipe};
+use super::{Stdout, ignore_broken_pipe, reference};
 use crate::environment::Environment;
 use crate::flags::commands::Man;
 use crate::flags::parse::command;
 use crate::report::Failure;
 
-/// Prints the page of the program, or writes those of all commands.
+/// Prints the page of the program, or one of everything, or writes those of all commands.
 ///
 /// # Errors
 ///
 /// A page cannot be written.
 pub fn run(man: &Man, environment: &Environment, stdout: &mut Stdout<'_>) -> Result<u8, Failure> {
     match &man.directory {
+        None if man.markdown => ignore_broken_pipe(stdout.write_all(reference::page().as_bytes()))?,
         Some(directory) => write_all(&environment.directory.join(directory))?,
         None => ignore_broken_pipe(stdout.write_all(&page(&command())?))?,
     }

@@ -9,6 +9,7 @@ pub mod gitlab;
 pub mod login;
 pub mod man;
 pub mod plan;
+pub mod reference;
 
 use std::io::{self, ErrorKind, Write};
 

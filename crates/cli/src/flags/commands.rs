@@ -185,6 +185,9 @@ pub struct Man {
     /// Write a page for each command into this directory
     #[arg(long, value_name = "DIR")]
     pub directory: Option<PathBuf>,
+    /// Print every command and flag as one page in Markdown
+    #[arg(long, conflicts_with = "directory")]
+    pub markdown: bool,
 }
 
 /// `doctor`.

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod docker;
 pub mod gitlab;
 pub mod go;
+pub mod help;
 pub mod images;
 pub mod kaniko;
 pub mod parse;

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
-use clap::{Args as _, CommandFactory, FromArgMatches, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use super::commands::{Build, Completions};
+use super::help::{Detail, with_help};
 use super::images::{Push, Warm};
 use super::{BuildFlags, Command, Login};
 use crate::environment::Environment;
@@ -117,17 +118,19 @@ fn is_bare_flag_list(arguments: &[OsString]) -> bool {
         .first()
         .and_then(|first| first.to_str())
         .unwrap_or_default();
-    first.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&first)
+    first.starts_with('-') && !["-h", "--help", "--help-all", "-V", "--version"].contains(&first)
 }
 
 fn yadokari(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
-    let matches = command().try_get_matches_from(with_name("yadokari", arguments))?;
+    let command = with_help(definition(), Detail::asked(arguments));
+    let matches =
+        command.try_get_matches_from(with_name("yadokari", &without_help_word(arguments)))?;
     let parsed = Yadokari::from_arg_matches(&matches)?;
     Ok(Invocation::Command(parsed.command, Style::Docker))
 }
 
 fn executor(name: &'static str, arguments: &[OsString]) -> Result<Invocation, clap::Error> {
-    let matches = executor_command()
+    let matches = with_help(executor_definition(), Detail::asked(arguments))
         .name(name)
         .try_get_matches_from(with_name(name, arguments))?;
     let parsed = Executor::from_arg_matches(&matches)?;
@@ -157,10 +160,22 @@ fn executor(name: &'static str, arguments: &[OsString]) -> Result<Invocation, cl
 }
 
 fn warmer(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
-    let matches = warmer_command().try_get_matches_from(with_name("warmer", arguments))?;
+    let command = with_help(warmer_definition(), Detail::asked(arguments));
+    let matches = command.try_get_matches_from(with_name("warmer", arguments))?;
     let parsed = Warmer::from_arg_matches(&matches)?;
     let warm = Command::Warm(Box::new(parsed.warm));
     Ok(Invocation::Command(warm, Style::Kaniko))
+}
+
+/// `help build` is `build --help`.
+fn without_help_word(arguments: &[OsString]) -> Vec<OsString> {
+    match arguments {
+        [first, rest @ ..] if first == "help" => {
+            let help = std::iter::once(OsString::from("--help"));
+            rest.iter().cloned().chain(help).collect()
+        }
+        _ => arguments.to_vec(),
+    }
 }
 
 fn with_name(name: &str, arguments: &[OsString]) -> Vec<OsString> {
@@ -169,24 +184,39 @@ fn with_name(name: &str, arguments: &[OsString]) -> Vec<OsString> {
         .collect()
 }
 
-/// The definition of `yadokari`'s command line.
+/// The whole of `yadokari`'s command line.
 pub fn command() -> clap::Command {
+    with_help(definition(), Detail::Full)
+}
+
+/// The whole of kaniko's command line.
+pub fn executor_command() -> clap::Command {
+    with_help(executor_definition(), Detail::Full)
+}
+
+/// The whole command line of kaniko's warmer.
+pub fn warmer_command() -> clap::Command {
+    with_help(warmer_definition(), Detail::Full)
+}
+
+/// The definition of `yadokari`'s command line, without its help.
+pub fn definition() -> clap::Command {
     lenient_booleans(Yadokari::command())
 }
 
-/// The definition of kaniko's command line.
-pub fn executor_command() -> clap::Command {
+/// The definition of kaniko's command line, without its help.
+pub fn executor_definition() -> clap::Command {
     lenient_booleans(Executor::command())
 }
 
-/// The definition of the command line of kaniko's warmer.
-pub fn warmer_command() -> clap::Command {
+/// The definition of the command line of kaniko's warmer, without its help.
+pub fn warmer_definition() -> clap::Command {
     lenient_booleans(Warmer::command())
 }
 
-/// Names of all flags of a build.
-pub fn build_flag_names() -> Vec<String> {
-    let command = BuildFlags::augment_args(clap::Command::new("build"));
+/// Names of all flags of a group.
+pub fn flag_names<T: clap::Args>() -> Vec<String> {
+    let command = T::augment_args(clap::Command::new("group"));
     command
         .get_arguments()
         .filter_map(|argument| argument.get_long().map(str::to_owned))

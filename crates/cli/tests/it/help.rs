@@ -1,6 +1,14 @@
 //! What `--help` knows.
 
-use yadokari::flags::parse::{build_flag_names, command, executor_command};
+use std::path::Path;
+
+use yadokari::environment::Environment;
+use yadokari::flags::BuildFlags;
+use yadokari::flags::help::{Detail, with_help};
+use yadokari::flags::parse::{
+    command, definition, executor_command, executor_definition, flag_names, parse,
+    warmer_definition,
+};
 
 /// Every flag that a user of kaniko may have in a pipeline.
 const KANIKO: &[&str] = &[
@@ -88,16 +96,108 @@ fn every_name_of_kaniko_is_a_flag_or_an_alias() {
     }
 }
 
+/// What a command line prints that asks for help.
+fn help(program: &str, arguments: &[&str]) -> String {
+    let environment = Environment::of_command(program, arguments, Path::new("/"));
+    let shown = parse(&environment).unwrap_err();
+    assert!(!shown.use_stderr(), "{shown}");
+    shown.to_string()
+}
+
 #[test]
-fn help_shows_every_flag_that_is_not_hidden() {
-    let help = executor_command().render_help().to_string();
-    let command = executor_command();
-    for argument in command
-        .get_arguments()
-        .filter(|argument| !argument.is_hide_set())
-    {
-        let name = argument.get_long().unwrap_or_default();
+fn help_all_has_a_line_for_every_flag() {
+    for (program, arguments, command) in [
+        ("executor", &["--help-all"][..], executor_command()),
+        ("yadokari", &["build", "--help-all"], command()),
+    ] {
+        let help = help(program, arguments);
+        let build = command.find_subcommand("build").unwrap_or(&command);
+        for argument in build.get_arguments() {
+            let Some(name) = argument.get_long() else {
+                continue;
+            };
+            let line = help.lines().find(|line| {
+                let start = line.trim_start();
+                start.starts_with('-') && line.contains(&format!("--{name}"))
+            });
+            assert!(line.is_some(), "{program}: --{name}");
+        }
+    }
+}
+
+#[test]
+fn the_executors_help_names_every_flag_of_kaniko() {
+    let help = help("executor", &["--help"]);
+    for name in KANIKO {
         assert!(help.contains(&format!("--{name}")), "--{name}");
+    }
+}
+
+/// A command and all below it, with the names that lead there.
+fn all(command: &clap::Command, path: &str, out: &mut Vec<(String, clap::Command)>) {
+    let path = format!("{path} {}", command.get_name());
+    for below in command.get_subcommands() {
+        all(below, &path, out);
+    }
+    out.push((path, command.clone()));
+}
+
+#[test]
+fn help_fits_a_screen() {
+    let mut commands = Vec::new();
+    for definition in [definition(), executor_definition(), warmer_definition()] {
+        let mut command = with_help(definition, Detail::Common).term_width(80);
+        command.build();
+        all(&command, "", &mut commands);
+    }
+    assert!(commands.len() > 25, "{}", commands.len());
+    for (path, mut command) in commands {
+        let help = command.render_help().to_string();
+        let wide = help.lines().find(|line| line.chars().count() > 80);
+        // The names of kaniko's flags are worth a few more.
+        let most = if path == " executor" { 70 } else { 40 };
+        assert!(
+            wide.is_none() && help.lines().count() <= most,
+            "{path}, {} lines, {wide:?}:\n{help}",
+            help.lines().count()
+        );
+    }
+}
+
+#[test]
+fn help_says_where_the_rest_is_and_help_all_has_it() {
+    let [common, all] = ["--help", "--help-all"].map(|flag| help("yadokari", &["push", flag]));
+    assert!(
+        common.contains("--destination") && common.contains("--help-all"),
+        "{common}"
+    );
+    assert!(
+        !common.contains("--registry-map") && all.contains("--registry-map"),
+        "{all}"
+    );
+    assert_eq!(help("yadokari", &["help", "push"]), common);
+    assert_eq!(help("yadokari", &["push", "-h"]), common);
+    assert!(!help("yadokari", &["logout", "--help"]).contains("--help-all"));
+    assert!(help("yadokari", &["--help-all"]).contains("cleanup"));
+}
+
+#[test]
+fn common_flags_are_flags() {
+    // A misspelt name would be left out of the screen, and nobody would see it.
+    let help = help("yadokari", &["build", "--help"]);
+    let plan = command().find_subcommand("plan").unwrap().clone();
+    let lint = command().find_subcommand("lint").unwrap().clone();
+    for (name, _) in yadokari::flags::help::BUILD {
+        let known = |command: &clap::Command| {
+            command
+                .get_arguments()
+                .any(|argument| argument.get_long() == Some(name))
+        };
+        assert!(known(&plan) || known(&lint), "{name}");
+        assert!(
+            help.contains(name) || ["explain", "json"].contains(name),
+            "{name}"
+        );
     }
 }
 
@@ -114,7 +214,7 @@ fn the_migration_page_has_a_row_for_every_flag_of_kaniko() {
 
 #[test]
 fn every_flag_has_a_line_of_help() {
-    for name in build_flag_names() {
+    for name in flag_names::<BuildFlags>() {
         let command = executor_command();
         let argument = command
             .get_arguments()

@@ -22,6 +22,7 @@ mod manual;
 mod outputs;
 mod place;
 mod progress;
+mod reference;
 mod referrers;
 mod refusals;
 mod retention;

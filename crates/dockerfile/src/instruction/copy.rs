@@ -2,6 +2,7 @@
 
 use crate::error::ParseErrorKind;
 use crate::flags::FlagKind::{Bool, List, Text};
+use crate::flags::KnownFlag;
 use crate::heredoc::{self, Heredoc};
 use crate::node::{Failure, Node};
 
@@ -59,15 +60,7 @@ pub struct Add {
 
 pub(super) fn copy(node: &Node) -> Result<Copy, Failure> {
     enough_words(node, "COPY")?;
-    let known = [
-        ("chown", Text),
-        ("from", Text),
-        ("chmod", Text),
-        ("link", Bool),
-        ("parents", Bool),
-        ("exclude", List),
-    ];
-    let flags = node.checked_flags(&known)?;
+    let flags = node.checked_flags(COPY_FLAGS)?;
     Ok(Copy {
         sources: sources(node, "COPY")?,
         from: flags.non_empty("from"),
@@ -81,16 +74,7 @@ pub(super) fn copy(node: &Node) -> Result<Copy, Failure> {
 
 pub(super) fn add(node: &Node) -> Result<Add, Failure> {
     enough_words(node, "ADD")?;
-    let known = [
-        ("chown", Text),
-        ("chmod", Text),
-        ("link", Bool),
-        ("keep-git-dir", Bool),
-        ("checksum", Text),
-        ("unpack", Bool),
-        ("exclude", List),
-    ];
-    let flags = node.checked_flags(&known)?;
+    let flags = node.checked_flags(ADD_FLAGS)?;
     Ok(Add {
         sources: sources(node, "ADD")?,
         chown: flags.non_empty("chown"),
@@ -146,3 +130,22 @@ fn with_body(mark: Heredoc, heredocs: &[Heredoc]) -> Heredoc {
         ..mark
     }
 }
+
+pub(super) const COPY_FLAGS: &[KnownFlag] = &[
+    ("chown", Text),
+    ("from", Text),
+    ("chmod", Text),
+    ("link", Bool),
+    ("parents", Bool),
+    ("exclude", List),
+];
+
+pub(super) const ADD_FLAGS: &[KnownFlag] = &[
+    ("chown", Text),
+    ("chmod", Text),
+    ("link", Bool),
+    ("keep-git-dir", Bool),
+    ("checksum", Text),
+    ("unpack", Bool),
+    ("exclude", List),
+];

@@ -2,12 +2,20 @@
 
 use crate::error::ParseErrorKind;
 use crate::flags::FlagKind::Text;
-use crate::flags::Flags;
+use crate::flags::{Flags, KnownFlag};
 use crate::node::{Arguments, Failure, Node};
 use crate::value::duration;
 use crate::value::quote::plain_list;
 
 const TIMES: [&str; 4] = ["interval", "timeout", "start-period", "start-interval"];
+
+pub(super) const HEALTHCHECK_FLAGS: &[KnownFlag] = &[
+    (TIMES[0], Text),
+    (TIMES[1], Text),
+    (TIMES[2], Text),
+    (TIMES[3], Text),
+    ("retries", Text),
+];
 
 /// HEALTHCHECK. Nothing in it is expanded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,9 +57,7 @@ pub(super) fn healthcheck(node: &Node) -> Result<Healthcheck, Failure> {
     if kind == "NONE" {
         return none(command);
     }
-    let mut known = TIMES.map(|name| (name, Text)).to_vec();
-    known.push(("retries", Text));
-    let flags = node.checked_flags(&known)?;
+    let flags = node.checked_flags(HEALTHCHECK_FLAGS)?;
     let test = test(&kind, word, command)?;
     let [interval, timeout, start_period, start_interval] = times(&flags)?;
     Ok(Healthcheck {

@@ -7,6 +7,7 @@ mod metadata;
 mod mount;
 mod pairs;
 mod run;
+mod vocabulary;
 
 pub use copy::{Add, Copy, Sources};
 pub use health::Healthcheck;
@@ -17,6 +18,8 @@ pub use mount::{Mount, MountError, MountKind, RawMount, Sharing};
 pub(crate) use pairs::description;
 pub use pairs::{Arg, ArgDeclaration, Env, Label, Pair};
 pub use run::{Command, Network, Run, Script, Security};
+pub(crate) use vocabulary::FROM_FLAGS;
+pub use vocabulary::{flags, keywords};
 
 use crate::lint::{CheckOptions, Lint, Warning};
 use crate::node::{Failure, Node};

@@ -3,7 +3,7 @@
 use super::mount::RawMount;
 use crate::error::ParseErrorKind;
 use crate::flags::FlagKind::{List, Text};
-use crate::flags::Flags;
+use crate::flags::{Flags, KnownFlag};
 use crate::heredoc::{self, Heredoc};
 use crate::node::{Arguments, Failure, Node};
 
@@ -124,12 +124,7 @@ impl Run {
 }
 
 pub(super) fn run(node: &Node) -> Result<Run, Failure> {
-    let flags = node.checked_flags(&[
-        ("device", List),
-        ("mount", List),
-        ("network", Text),
-        ("security", Text),
-    ])?;
+    let flags = node.checked_flags(RUN_FLAGS)?;
     Ok(Run {
         command: command(node),
         heredocs: node.heredocs.clone(),
@@ -178,3 +173,10 @@ fn security(flags: &Flags) -> Result<Security, Failure> {
         )),
     }
 }
+
+pub(super) const RUN_FLAGS: &[KnownFlag] = &[
+    ("device", List),
+    ("mount", List),
+    ("network", Text),
+    ("security", Text),
+];

@@ -75,7 +75,8 @@ pub enum Sharing {
 }
 
 impl MountKind {
-    const ALL: [Self; 5] = [
+    /// All of them.
+    pub const ALL: [Self; 5] = [
         Self::Bind,
         Self::Cache,
         Self::Tmpfs,
