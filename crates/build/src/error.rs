@@ -132,6 +132,9 @@ pub enum BuildErrorKind {
     /// A remote source of an ADD cannot be downloaded.
     #[error("failed to load cache key: {0}")]
     Download(#[from] HttpError),
+    /// The digest cannot be sent to the URL that is to have it.
+    #[error("cannot send the digest to its URL")]
+    SendDigest(#[source] HttpError),
     /// A git source of an ADD cannot be checked out.
     #[error("failed to load cache key: {0}")]
     Git(#[from] GitError),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use yadokari_context::{GitTool, ObjectStores};
+use yadokari_context::{GitTool, ObjectStores, Web};
 use yadokari_registry::Client;
 use yadokari_sandbox::{Cancel, Runner};
 
@@ -18,8 +18,8 @@ pub struct Services {
     pub registry: Client,
     /// Where finished images are loaded, if that is wanted.
     pub engine: Option<Engine>,
-    /// Downloads contexts and the sources of ADD.
-    pub http: reqwest::Client,
+    /// Downloads contexts, Dockerfiles and the sources of ADD, and sends digests.
+    pub http: Web,
     /// Reads contexts from object stores.
     pub objects: ObjectStores,
     /// Checks out git repositories.

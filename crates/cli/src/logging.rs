@@ -1,5 +1,7 @@
 //! Messages of the libraries, for those who ask for more than the steps.
 
+mod line;
+
 use std::io::Write;
 
 use tracing_subscriber::Layer as _;
@@ -10,6 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::console::Screen;
 use crate::convert::{ConsoleSettings, LogFormat, Verbosity};
 use crate::trace::Listener;
+
+use line::Line;
 
 /// Sends messages of our crates to standard error, above the live display if there is one, and spans to the listeners.
 /// Later calls change nothing.
@@ -24,26 +28,27 @@ pub(crate) fn start(settings: ConsoleSettings, listeners: Vec<Listener>, screen:
     let ours = Targets::new()
         .with_default(LevelFilter::OFF)
         .with_targets(OURS.map(|target| (target, level)));
+    // An empty list of listeners would switch off everything: it is interested in nothing.
+    let listeners = (!listeners.is_empty()).then_some(listeners);
     let registry = tracing_subscriber::registry().with(listeners);
     let screen = screen.cloned();
     let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(settings.color)
         .with_writer(move || -> Box<dyn Write> {
             match &screen {
                 Some(screen) => Box::new(screen.writer()),
                 None => Box::new(std::io::stderr()),
             }
-        })
-        .with_target(false);
+        });
     // A second start in one process, as tests have it, finds the first one in place.
     let _ = match settings.format {
-        LogFormat::Json => registry.with(lines.json().with_filter(ours)).try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().with_current_span(false).with_span_list(false);
+            let lines = lines.with_target(false).with_filter(ours);
+            registry.with(lines).try_init()
+        }
         LogFormat::Text => registry
-            .with(
-                lines
-                    .with_ansi(settings.color)
-                    .without_time()
-                    .with_filter(ours),
-            )
+            .with(lines.event_format(Line).with_filter(ours))
             .try_init(),
     };
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use yadokari_build::{Clock, Services};
-use yadokari_context::{GitLibrary, ObjectStores};
+use yadokari_context::{GitLibrary, ObjectStores, Web};
 use yadokari_registry::Options;
 use yadokari_sandbox::{Cancel, Isolation, Nowhere, Recovered, Runner, Sandbox, Settings};
 
@@ -19,6 +19,9 @@ use crate::report::Failure;
 mod engine;
 mod git;
 pub mod registry;
+mod retries;
+
+use retries::Retries;
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,14 +65,18 @@ pub fn services(
         yadokari_registry::download_client(&options, verify).map_err(|error| Failure::new(&error))
     };
     let http = downloads(true)?;
+    let confidential = yadokari_registry::confidential_client(&options);
+    let confidential = confidential.map_err(|error| Failure::new(&error))?;
+    let patience = Arc::new(Retries(options.retry));
     let library = GitLibrary::new(http.clone(), downloads(false)?);
+    let git = git::tool(environment, library).with_patience(patience.clone());
     let variables = environment
         .variables()
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(Services {
-        objects: ObjectStores::new(http.clone(), variables),
-        http,
-        git: git::tool(environment, library),
+        objects: ObjectStores::new(confidential, variables),
+        http: Web::new(http, patience),
+        git,
         registry: yadokari_registry::Client::new(options).map_err(|error| Failure::new(&error))?,
         engine: job
             .request

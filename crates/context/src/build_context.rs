@@ -64,6 +64,12 @@ pub enum ContextError {
         /// The kernel's words.
         source: io::Error,
     },
+    /// The sub-path leads out of the context.
+    #[error("the sub-path {path} leads out of the build context")]
+    SubPathOutside {
+        /// The sub-path.
+        path: String,
+    },
     /// The archive cannot be unpacked.
     #[error("cannot unpack build context {name}")]
     Archive {
@@ -82,8 +88,13 @@ pub enum ContextError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// The archive cannot be downloaded.
-    #[error(transparent)]
-    Http(#[from] HttpError),
+    #[error("cannot download build context {url}")]
+    Http {
+        /// The URL, without credentials.
+        url: String,
+        /// Why.
+        source: HttpError,
+    },
     /// The object cannot be read.
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -174,8 +185,12 @@ impl BuildContext {
     ///
     /// # Errors
     ///
-    /// [`ContextError::SubPath`] if there is no such directory.
+    /// [`ContextError::SubPath`] if there is no such directory, [`ContextError::SubPathOutside`] if there is no need to look.
     pub fn sub_path(self, path: &str) -> Result<Self, ContextError> {
+        if leads_out(path) {
+            let path = path.to_owned();
+            return Err(ContextError::SubPathOutside { path });
+        }
         let path = TreePath::parse(path);
         let refused = |source| ContextError::SubPath {
             path: path.clone(),
@@ -278,6 +293,21 @@ impl BuildContext {
 #[must_use]
 pub fn keep_all(_: &TreePath, _: bool) -> Exclude {
     Exclude::Keep
+}
+
+/// Whether the path's `..` go further up than it begins.
+fn leads_out(path: &str) -> bool {
+    let mut depth = 0_usize;
+    path.split('/').any(|name| {
+        let up = name == "..";
+        let out = up && depth == 0;
+        match name {
+            "" | "." => {}
+            _ if up => depth = depth.saturating_sub(1),
+            _ => depth += 1,
+        }
+        out
+    })
 }
 
 fn path_of(path: &TreePath) -> PathBuf {

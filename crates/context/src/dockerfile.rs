@@ -11,6 +11,7 @@ use crate::build_context::{BuildContext, ContextError};
 use crate::fetch::Stdin;
 use crate::http::{Download, HttpError, download, shown};
 use crate::ignore::{self, IGNORE_LIMIT, IgnoreFile, is_missing};
+use crate::web::Web;
 
 /// Which Dockerfile is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,13 +81,13 @@ pub async fn find_dockerfile(
     wanted: &DockerfileName,
     context: &BuildContext,
     stdin: Stdin,
-    client: &reqwest::Client,
+    web: &Web,
     scratch: &Path,
 ) -> Result<DockerfileSource, DockerfileError> {
     let name = match wanted {
         DockerfileName::Given(name) if name == "-" => return from_stdin(stdin),
         DockerfileName::Given(name) if is_http(name) => {
-            return from_http(name, client, scratch).await;
+            return from_http(name, web, scratch).await;
         }
         DockerfileName::Given(name) => name.as_str(),
         DockerfileName::Default => DEFAULT,
@@ -215,7 +216,7 @@ fn from_stdin(stdin: Stdin) -> Result<DockerfileSource, DockerfileError> {
 
 async fn from_http(
     url: &str,
-    client: &reqwest::Client,
+    web: &Web,
     scratch: &Path,
 ) -> Result<DockerfileSource, DockerfileError> {
     let request = Download {
@@ -224,7 +225,7 @@ async fn from_http(
         ..Download::default()
     };
     let name = shown(url);
-    let file = download(client, &request, scratch).await;
+    let file = download(web, &request, scratch).await;
     let file = file.map_err(|source| DockerfileError::Http {
         url: name.clone(),
         source,

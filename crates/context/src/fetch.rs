@@ -18,6 +18,7 @@ use crate::git::{CheckoutOptions, GitReference, GitTool};
 use crate::http::{Download, download, shown};
 use crate::object::{AzureBlob, Bytestream, ObjectStores};
 use crate::source::Source;
+use crate::web::Web;
 
 /// What standard input is, as the caller found it.
 pub enum Stdin {
@@ -55,7 +56,7 @@ pub enum PullMethod {
 #[derive(Debug)]
 pub struct FetchOptions {
     /// For `http` and `https` contexts.
-    pub client: reqwest::Client,
+    pub web: Web,
     /// Further headers for those.
     pub headers: HeaderMap,
     /// For repositories.
@@ -79,10 +80,11 @@ pub struct FetchOptions {
 impl FetchOptions {
     /// Options without standard input or sub-path.
     #[must_use]
-    pub fn new(client: reqwest::Client, git: GitTool) -> Self {
+    pub fn new(web: impl Into<Web>, git: GitTool) -> Self {
+        let web = web.into();
         Self {
-            objects: ObjectStores::new(client.clone(), []),
-            client,
+            objects: ObjectStores::new(web.client().clone(), []),
+            web,
             headers: HeaderMap::new(),
             git,
             checkout: CheckoutOptions::default(),
@@ -170,7 +172,11 @@ async fn from_http(
         headers: options.headers,
         ..Download::default()
     };
-    let archive = download(&options.client, &request, scratch).await?;
+    let archive = download(&options.web, &request, scratch).await;
+    let archive = archive.map_err(|source| ContextError::Http {
+        url: shown(&request.url),
+        source,
+    })?;
     let file = File::open(archive.path()).map_err(|source| ContextError::Open {
         path: archive.path().to_path_buf(),
         source,

@@ -16,6 +16,7 @@ use yadokari_image::Digest;
 use yadokari_tree::Timestamp;
 
 use crate::text::{http_date, percent_decode};
+use crate::web::{Miss, Web};
 
 /// A file that was downloaded; it is removed when this is dropped.
 #[derive(Debug)]
@@ -125,6 +126,22 @@ pub enum HttpError {
         /// The client's words.
         source: reqwest::Error,
     },
+    /// The server does not take what is sent.
+    #[error("{url} answers with status {status}")]
+    NotTaken {
+        /// The address, without credentials.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The connection failed while something was sent.
+    #[error("cannot send to {url}")]
+    Upload {
+        /// The address, without credentials.
+        url: String,
+        /// The client's words.
+        source: reqwest::Error,
+    },
     /// The file is another than the one expected.
     #[error("digest mismatch {found}: {expected}")]
     Checksum {
@@ -162,19 +179,24 @@ pub enum HttpError {
 
 /// Downloads a file into `scratch`.
 ///
-/// Redirects are followed as the client is set up to; the name stays that of the first URL.
+/// Redirects are followed as the client is set up to; the name stays that of the first URL. What fails is tried again
+/// from its start, as `web` has it.
 ///
 /// # Errors
 ///
 /// [`HttpError::Status`] unless the status is 200 to 399, [`HttpError::Checksum`] if it
 /// is not the expected file; nothing is left in `scratch` then.
 pub async fn download(
-    client: &reqwest::Client,
+    web: &Web,
     request: &Download,
     scratch: &Path,
 ) -> Result<RemoteFile, HttpError> {
-    let response = send(client, request).await?;
-    received(response, request, scratch).await
+    web.persist(&request.url, |number| async move {
+        let one = Attempt { web, number };
+        let response = one.send(request).await?;
+        one.received(response, request, scratch).await
+    })
+    .await
 }
 
 /// Downloads a file into `scratch` unless it is the version known already; nothing if the server says it is that.
@@ -183,36 +205,98 @@ pub async fn download(
 ///
 /// As [`download`].
 pub async fn download_if_changed(
-    client: &reqwest::Client,
+    web: &Web,
     request: &Download,
     known: &Validators,
     scratch: &Path,
 ) -> Result<Option<RemoteFile>, HttpError> {
     let mut conditional = request.clone();
     conditional.headers.extend(known.conditions());
-    let response = send(client, &conditional).await?;
-    if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
-        return Ok(None);
-    }
-    received(response, request, scratch).await.map(Some)
+    let conditional = &conditional;
+    web.persist(&request.url, |number| async move {
+        let one = Attempt { web, number };
+        let response = one.send(conditional).await?;
+        if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
+            return Ok(None);
+        }
+        one.received(response, request, scratch).await.map(Some)
+    })
+    .await
 }
 
-async fn received(
-    response: reqwest::Response,
-    request: &Download,
-    scratch: &Path,
-) -> Result<RemoteFile, HttpError> {
-    let validators = Validators::of(response.headers());
-    let (path, digest, size) = store(response, request, scratch).await?;
-    check(request, digest)?;
-    Ok(RemoteFile {
-        path,
-        name: file_name(&request.url),
-        size,
-        digest,
-        last_modified: validators.time(),
-        validators,
-    })
+/// One try of a download.
+struct Attempt<'a> {
+    web: &'a Web,
+    number: u32,
+}
+
+impl Attempt<'_> {
+    async fn send(&self, request: &Download) -> Result<reqwest::Response, Miss> {
+        let url = HttpError::parse(&request.url)?;
+        let sent = self.web.client().get(url);
+        let sent = sent.headers(request.headers.clone()).send().await;
+        let response = sent.map_err(|source| self.web.broken(self.number, &request.url, source))?;
+        match response.status().as_u16() {
+            200..400 => Ok(response),
+            status => Err(self.web.refused(
+                self.number,
+                &response,
+                HttpError::Status {
+                    url: shown(&request.url),
+                    status,
+                },
+            )),
+        }
+    }
+
+    async fn received(
+        &self,
+        response: reqwest::Response,
+        request: &Download,
+        scratch: &Path,
+    ) -> Result<RemoteFile, Miss> {
+        let validators = Validators::of(response.headers());
+        let (path, digest, size) = self.store(response, request, scratch).await?;
+        check(request, digest)?;
+        Ok(RemoteFile {
+            path,
+            name: file_name(&request.url),
+            size,
+            digest,
+            last_modified: validators.time(),
+            validators,
+        })
+    }
+
+    async fn store(
+        &self,
+        response: reqwest::Response,
+        request: &Download,
+        scratch: &Path,
+    ) -> Result<(TempPath, Digest, u64), Miss> {
+        let named = |path: &Path, source| HttpError::Io {
+            path: path.to_path_buf(),
+            source,
+        };
+        let file = tempfile::Builder::new()
+            .prefix("download-")
+            .tempfile_in(scratch);
+        let mut file = file.map_err(|error| named(scratch, error))?;
+        let mut hasher = Sha256::new();
+        let mut size = 0;
+        let mut body = response.bytes_stream();
+        while let Some(piece) = body.next().await {
+            let piece =
+                piece.map_err(|source| self.web.broken(self.number, &request.url, source))?;
+            size += piece.len() as u64;
+            within(request, size)?;
+            hasher.update(&piece);
+            file.write_all(&piece)
+                .map_err(|error| named(file.path(), error))?;
+        }
+        let digest = Digest::from_sha256(hasher.finalize().into());
+        Ok((NamedTempFile::into_temp_path(file), digest, size))
+    }
 }
 
 /// The name a URL gives to its file: the last part of the path, decoded.
@@ -287,56 +371,6 @@ pub fn parse_checksum(text: &str) -> Result<Digest, HttpError> {
     }
 }
 
-async fn send(
-    client: &reqwest::Client,
-    request: &Download,
-) -> Result<reqwest::Response, HttpError> {
-    let url = Url::parse(&request.url).map_err(|source| HttpError::Url {
-        url: request.url.clone(),
-        source,
-    })?;
-    let sent = client
-        .get(url)
-        .headers(request.headers.clone())
-        .send()
-        .await;
-    let response = sent.map_err(|source| transfer(request, source))?;
-    let status = response.status().as_u16();
-    if !(200..400).contains(&status) {
-        let url = shown(&request.url);
-        return Err(HttpError::Status { url, status });
-    }
-    Ok(response)
-}
-
-async fn store(
-    response: reqwest::Response,
-    request: &Download,
-    scratch: &Path,
-) -> Result<(TempPath, Digest, u64), HttpError> {
-    let named = |path: &Path, source| HttpError::Io {
-        path: path.to_path_buf(),
-        source,
-    };
-    let file = tempfile::Builder::new()
-        .prefix("download-")
-        .tempfile_in(scratch);
-    let mut file = file.map_err(|error| named(scratch, error))?;
-    let mut hasher = Sha256::new();
-    let mut size = 0;
-    let mut body = response.bytes_stream();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|source| transfer(request, source))?;
-        size += piece.len() as u64;
-        within(request, size)?;
-        hasher.update(&piece);
-        file.write_all(&piece)
-            .map_err(|error| named(file.path(), error))?;
-    }
-    let digest = Digest::from_sha256(hasher.finalize().into());
-    Ok((NamedTempFile::into_temp_path(file), digest, size))
-}
-
 fn within(request: &Download, size: u64) -> Result<(), HttpError> {
     match request.limit {
         Some(limit) if size > limit => {
@@ -358,10 +392,13 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-fn transfer(request: &Download, source: reqwest::Error) -> HttpError {
-    HttpError::Transfer {
-        url: shown(&request.url),
-        source: source.without_url(),
+impl HttpError {
+    /// Reads an address.
+    pub(crate) fn parse(url: &str) -> Result<Url, Self> {
+        Url::parse(url).map_err(|source| Self::Url {
+            url: url.to_owned(),
+            source,
+        })
     }
 }
 
@@ -390,7 +427,7 @@ mod tests {
 
     async fn fetched(request: &Download) -> (tempfile::TempDir, Result<RemoteFile, HttpError>) {
         let scratch = tempfile::tempdir().unwrap();
-        let result = download(&client(), request, scratch.path()).await;
+        let result = download(&client().into(), request, scratch.path()).await;
         (scratch, result)
     }
 
@@ -449,10 +486,10 @@ mod tests {
         assert_eq!(conditions.len(), 1, "what is no header is not sent");
         assert_eq!(conditions[IF_NONE_MATCH], "\"x\"");
         let request = get(&server, "/file");
-        let found = download_if_changed(&client(), &request, &known, scratch.path()).await;
+        let found = download_if_changed(&client().into(), &request, &known, scratch.path()).await;
         assert!(found.unwrap().is_none());
         let unasked = Validators::default();
-        let found = download_if_changed(&client(), &request, &unasked, scratch.path()).await;
+        let found = download_if_changed(&client().into(), &request, &unasked, scratch.path()).await;
         assert_eq!(
             found.unwrap().unwrap().size,
             0,

@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod testing;
 mod text;
+mod web;
 
 pub use add::AddSource;
 pub use archive::ArchiveError;
@@ -44,3 +45,4 @@ pub use http::{
 pub use ignore::{IgnoreFile, ignore_file};
 pub use object::{ObjectError, ObjectStores, ProfileError};
 pub use source::{Source, SourceError};
+pub use web::{Patience, Setback, Web};

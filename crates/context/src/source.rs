@@ -42,7 +42,7 @@ pub enum SourceError {
     Empty,
     /// A scheme that no context has.
     #[error(
-        "unknown build context {scheme}://; use a path, dir://, tar://, git://, https://, s3:// or gs://"
+        "unknown build context {scheme}://; use a path, dir://, tar://, git://, file://, https://, s3:// or gs://"
     )]
     UnknownScheme {
         /// The scheme.
@@ -68,6 +68,7 @@ impl Source {
     /// | `tar://FILE` | an archive |
     /// | `tar://stdin`, `-` | the same on standard input |
     /// | `git://…`, `ssh://…`, `user@host:path`, `https://….git` | a repository, with `#ref:subdirectory` |
+    /// | `file:///PATH` | a repository of this machine, with the same |
     /// | `http(s)://…` | an archive, or a Dockerfile alone |
     /// | `s3://BUCKET/KEY`, `gs://BUCKET/KEY` | an archive |
     ///
@@ -94,6 +95,8 @@ impl Source {
             return Ok(Self::Http(text.to_owned()));
         }
         match text.split_once("://") {
+            // Not in `GitReference::parse`, which also reads what a Dockerfile says.
+            Some(("file", _)) => Self::git(text),
             None => Ok(Self::Directory(PathBuf::from(text))),
             Some(("dir", path)) => Ok(Self::Directory(named("dir", path)?.into())),
             Some(("tar", path)) => Ok(Self::Archive(named("tar", path)?.into())),
@@ -170,6 +173,14 @@ mod tests {
                 Ok(Source::Http(
                     "https://a.blob.core.windows.net/c/x.tar.gz".to_owned(),
                 )),
+            ),
+            (
+                "file:///srv/x?tag=v1#:sub",
+                Ok(Source::Git(Box::new(GitReference {
+                    reference: Some("refs/tags/v1".to_owned()),
+                    subdirectory: Some("sub".to_owned()),
+                    ..GitReference::at("file:///srv/x")
+                }))),
             ),
             ("", Err(SourceError::Empty)),
             (

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use yadokari_image::{Digest, DocumentError, Platform};
 
+use crate::retry::is_passing;
 use crate::{CredentialError, Secret};
 
 /// Why a client could not be made.
@@ -282,6 +283,13 @@ impl std::error::Error for RegistryError {
     }
 }
 
+impl ConnectProblem {
+    /// Whether the same call may go through later.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::Refused | Self::Other)
+    }
+}
+
 impl fmt::Display for ConnectProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -329,16 +337,11 @@ impl RegistryError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match &*self.cause {
-            Cause::Rejected { status, .. } => {
-                // 520 to 530 are what a content delivery network says of the registry behind it.
-                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=530)
-            }
+            Cause::Rejected { status, .. } => is_passing(*status),
             Cause::TokenServer { status, .. } => matches!(status, 520..=530),
             Cause::Interrupted { .. } | Cause::Silent { .. } => true,
             Cause::DigestMismatch { .. } | Cause::SizeMismatch { .. } => true,
-            Cause::Connect { problem, .. } => {
-                matches!(problem, ConnectProblem::Refused | ConnectProblem::Other)
-            }
+            Cause::Connect { problem, .. } => problem.may_pass(),
             _ => false,
         }
     }

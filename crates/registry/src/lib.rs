@@ -48,7 +48,7 @@ pub use blob::BlobReader;
 pub use client::Client;
 pub use cloud::Clouds;
 pub use credentials::{Candidate, Candidates, Credential, CredentialError, Credentials};
-pub use downloads::download_client;
+pub use downloads::{confidential_client, download_client};
 pub use error::{Cause, ClientError, Operation, RegistryError};
 pub use greet::{Greeting, LoginKind};
 pub use manifest::{Accept, ManifestHead, RawManifest};

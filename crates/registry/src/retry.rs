@@ -4,8 +4,10 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use crate::transport::connect_problem;
 use crate::{RegistryError, date};
 
 /// How often and how fast failed requests are repeated.
@@ -88,6 +90,44 @@ impl RetryPolicy {
         }
     }
 
+    /// How long to wait after the try number `attempt` (from 1) that a server answered with an error; `None` gives up.
+    #[must_use]
+    pub fn wait_after_answer(
+        &self,
+        attempt: u32,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<Duration> {
+        is_passing(status.as_u16())
+            .then(|| self.delay_after(attempt, retry_after(headers)))
+            .flatten()
+    }
+
+    /// How long to wait after the try number `attempt` (from 1) that no whole answer came to; `None` gives up.
+    #[must_use]
+    pub fn wait_after_failure(&self, attempt: u32, error: &reqwest::Error) -> Option<Duration> {
+        let policy = match (error.is_connect(), error.is_timeout()) {
+            (true, _) if !connect_problem(error).may_pass() => return None,
+            (false, false) => *self,
+            // Each further try may take as long as a time limit.
+            _ => self.halved(),
+        };
+        let sent = !error.is_builder() && !error.is_redirect();
+        sent.then(|| policy.delay_after(attempt, None)).flatten()
+    }
+
+    /// How long to wait after the try number `attempt` (from 1) of what is known to be worth another; `None` gives up.
+    #[must_use]
+    pub fn wait_after(&self, attempt: u32) -> Option<Duration> {
+        self.delay_after(attempt, None)
+    }
+
+    /// As [`RetryPolicy::wait_after`] for a server that cannot be reached.
+    #[must_use]
+    pub fn wait_after_silence(&self, attempt: u32) -> Option<Duration> {
+        self.halved().delay_after(attempt, None)
+    }
+
     pub(crate) fn halved(&self) -> Self {
         Self {
             attempts: self.attempts.div_ceil(2),
@@ -100,7 +140,9 @@ impl RetryPolicy {
             .base_delay
             .saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX))
             .min(self.max_delay);
-        limit.mul_f64(random_fraction())
+        // Whole milliseconds, because people read them.
+        let wait = limit.mul_f64(random_fraction());
+        Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Runs `attempt` until it succeeds or its error is final.
@@ -134,6 +176,12 @@ impl RetryPolicy {
             number += 1;
         }
     }
+}
+
+/// Whether an answer with this status may be another one later.
+pub(crate) fn is_passing(status: u16) -> bool {
+    // 520 to 530 are what a content delivery network says of the server behind it.
+    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=530)
 }
 
 /// A number from 0 to 1. Only waits depend on it, so the standard library's hash seed will do.
@@ -180,6 +228,24 @@ mod tests {
             let found = super::retry_after(&headers(text));
             assert_eq!(found, expected.map(Duration::from_secs), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_what_may_pass_is_worth_another_try() {
+        let policy = RetryPolicy::fast();
+        for (status, expected) in [(503, true), (429, true), (404, false), (401, false)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let wait = policy.wait_after_answer(1, status, &HeaderMap::new());
+            assert_eq!(wait.is_some(), expected, "{status}");
+        }
+        let asked = policy.wait_after_answer(1, StatusCode::TOO_MANY_REQUESTS, &headers("7"));
+        assert_eq!(asked, Some(Duration::from_secs(7)));
+        let client = crate::download_client(&crate::Options::default(), true).unwrap();
+        let refused = client.get("http://127.0.0.1:1/").send().await.unwrap_err();
+        assert!(policy.wait_after_failure(1, &refused).is_some());
+        assert!(policy.wait_after_failure(4, &refused).is_none());
+        let invalid = client.get("http://[").send().await.unwrap_err();
+        assert!(policy.wait_after_failure(1, &invalid).is_none());
     }
 
     #[test]

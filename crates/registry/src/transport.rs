@@ -399,12 +399,13 @@ pub(crate) fn classify(error: reqwest::Error) -> Cause {
         .to_owned();
     Cause::Connect {
         host,
-        problem: problem(&error),
+        problem: connect_problem(&error),
         source: error.without_url(),
     }
 }
 
-fn problem(error: &reqwest::Error) -> ConnectProblem {
+/// Why no connection came about.
+pub(crate) fn connect_problem(error: &reqwest::Error) -> ConnectProblem {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
         let inner = error

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -179,13 +180,40 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), (StoreError, io::ErrorKind)>
 }
 
 fn write_in_place(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path);
-    let mut file = file.at("open", path)?;
+    let opened = match descriptor(path) {
+        // What is written to it so far stays, and what follows comes after.
+        Some(1) => own(io::stdout()),
+        Some(2) => own(io::stderr()),
+        Some(_) => File::options().append(true).open(path),
+        None => File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path),
+    };
+    let mut file = opened.at("open", path)?;
     file.write_all(bytes).at("write", path)
+}
+
+/// The same open file, with the same position, to be closed apart.
+fn own(stream: impl AsFd) -> io::Result<File> {
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+/// The open file of this process that a path names: `/dev/stdout`, `/dev/fd/3`, or a link to such a path.
+fn descriptor(path: &Path) -> Option<u32> {
+    const LINKS: usize = 8;
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS {
+        let below = |directory| path.strip_prefix(directory).ok()?.to_str()?.parse().ok();
+        let named = ["/dev/fd", "/proc/self/fd"].into_iter().find_map(below);
+        if named.is_some() {
+            return named;
+        }
+        let target = fs::read_link(&path).ok()?;
+        path = path.parent()?.join(target);
+    }
+    None
 }
 
 /// Appends one line to a file, which is made if it is missing.
@@ -219,6 +247,37 @@ mod tests {
         write_atomically(&link, b"sha256:1").unwrap();
         assert_eq!(reader.join().unwrap(), "sha256:1");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn open_files_are_known_by_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("/dev/stdout", &link).unwrap();
+        let round = directory.path().join("round");
+        std::os::unix::fs::symlink("round", &round).unwrap();
+        let plain = directory.path().join("fd/1");
+        for (path, expected) in [
+            (Path::new("/dev/stdout"), Some(1)),
+            (Path::new("/dev/stderr"), Some(2)),
+            (Path::new("/proc/self/fd/7"), Some(7)),
+            (&link, Some(1)),
+            (&round, None),
+            (&plain, None),
+        ] {
+            assert_eq!(descriptor(path), expected, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_an_open_file_holds_already_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut log = File::create(&path).unwrap();
+        log.write_all(b"before\n").unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&log);
+        write_atomically(Path::new(&format!("/dev/fd/{number}")), b"sha256:1").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\nsha256:1");
     }
 
     #[test]

@@ -107,3 +107,41 @@ fn docker_loads_the_archive_under_its_name() {
     inspect.args(["image", "inspect", "-f", "{{.Config.Labels.a}}", name]);
     assert_eq!(output(&mut inspect).trim(), "b");
 }
+
+#[test]
+fn podman_loads_both_kinds_of_archives_under_their_name() {
+    skip_unless!(needs::root());
+    skip_unless!(needs::program("podman"));
+    for flavour in [Flavour::Docker, Flavour::Oci] {
+        let directory = tempfile::tempdir().unwrap();
+        let archive = written(directory.path(), flavour);
+        let podman = |arguments: &[&str]| {
+            let mut podman = Command::new("podman");
+            podman.arg("--root").arg(directory.path().join("storage"));
+            podman.arg("--runroot").arg(directory.path().join("run"));
+            output(podman.arg("--storage-driver=vfs").args(arguments))
+        };
+        podman(&["load", "-q", "-i", &archive]);
+        let name = "docker.io/yadokari-store-test/image:1";
+        let label = "{{index .Labels \"a\"}}";
+        let shown = podman(&["image", "inspect", "--format", label, name]);
+        assert_eq!(shown.trim(), "b", "{flavour:?}");
+    }
+}
+
+#[test]
+fn umoci_unpacks_the_layout() {
+    skip_unless!(needs::program("umoci"));
+    let directory = tempfile::tempdir().unwrap();
+    let (layout, bundle) = (
+        directory.path().join("layout"),
+        directory.path().join("bundle"),
+    );
+    Layout::write(&layout, &[image()], Others::Forget).unwrap();
+    let source = format!("{}:1", layout.display());
+    let mut unpack = Command::new("umoci");
+    unpack.args(["unpack", "--rootless", "--image", &source]);
+    output(unpack.arg(&bundle));
+    let hello = std::fs::read(bundle.join("rootfs/hello")).unwrap();
+    assert_eq!(hello, b"hello");
+}

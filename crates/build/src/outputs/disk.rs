@@ -224,21 +224,6 @@ async fn put_digest(place: &str, digest: &str, services: &Services) -> Result<()
     if !place.starts_with("http://") && !place.starts_with("https://") {
         return write_with_parents(Path::new(place), digest);
     }
-    let answer = services
-        .http
-        .put(place)
-        .body(digest.to_owned())
-        .send()
-        .await;
-    let answer = answer.and_then(reqwest::Response::error_for_status);
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error = error.without_url();
-            Err(
-                BuildErrorKind::Refused(format!("the digest cannot be sent to its URL: {error}"))
-                    .into(),
-            )
-        }
-    }
+    let sent = services.http.put(place, digest).await;
+    sent.map_err(|source| BuildErrorKind::SendDigest(source).into())
 }

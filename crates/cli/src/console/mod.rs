@@ -93,6 +93,15 @@ impl Console {
         });
     }
 
+    /// Tells what was done, where no step of a build says it.
+    pub fn tell(&self, text: &str) {
+        self.with(|form| match form {
+            Form::Text(text_form) => text_form.info(&[text.to_owned()]),
+            Form::Screen(screen) => screen.text.info(&[text.to_owned()]),
+            Form::Json(json) => json.message(Verbosity::Info, text),
+        });
+    }
+
     /// Tells a build check that fired.
     pub fn lint(&self, warning: &Warning) {
         self.with(|form| match form {

@@ -6,6 +6,7 @@ use crate::flags::go::{self, Switch};
 /// Refuses what would otherwise be ignored.
 pub(super) fn refuse(given: Given<'_>) -> Result<(), UsageError> {
     attestations(given)?;
+    snapshot_mode(given)?;
     let classic = &given.flags.classic;
     let limits = [
         ("cgroup-parent", &classic.cgroup_parent),
@@ -51,6 +52,18 @@ pub(super) fn refuse(given: Given<'_>) -> Result<(), UsageError> {
             instead,
         }),
         None => Ok(()),
+    }
+}
+
+/// Kaniko's ways to find changes are all the same here, but a word that is none of them is a mistake.
+fn snapshot_mode(given: Given<'_>) -> Result<(), UsageError> {
+    match super::nonempty(given.flags.kaniko.snapshot_mode.as_deref()) {
+        None | Some("full" | "redo" | "time") => Ok(()),
+        Some(other) => Err(UsageError::Value {
+            flag: "snapshot-mode",
+            value: other.to_owned(),
+            reason: "expected full, redo or time".to_owned(),
+        }),
     }
 }
 

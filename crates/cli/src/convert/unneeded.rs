@@ -63,7 +63,7 @@ fn flags(given: Given<'_>) -> Vec<(&'static str, bool, &'static str)> {
         ),
         (
             "snapshot-mode",
-            mode.is_some_and(|mode| mode != "full"),
+            mode.is_some_and(|mode| !matches!(mode, "" | "full")),
             "every change is found at the cost of a status call per file",
         ),
         (

@@ -34,7 +34,7 @@ async fn referrers(ground: &Ground<'_>, name: &Reference, document: &RawManifest
         .referrers(name.name(), document.digest)
         .await
         .unwrap_or_else(|error| {
-            ground.tell(&format!("what refers to the image is not known: {error}"));
+            ground.warn(&format!("what refers to the image is not known: {error}"));
             Vec::new()
         });
     let entry = |entry: &Descriptor| {

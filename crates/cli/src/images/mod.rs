@@ -157,6 +157,11 @@ impl<'a> Ground<'a> {
 
     /// Tells how far things are.
     pub(crate) fn tell(&self, text: &str) {
+        self.console.tell(text);
+    }
+
+    /// Tells what needs attention but stops nothing.
+    pub(crate) fn warn(&self, text: &str) {
         self.console.notice(text);
     }
 }

@@ -115,7 +115,7 @@ pub(super) async fn put_top(
     match ground.client.put_manifest(name, bytes, &media_type).await {
         Ok(_) => ground.tell(&format!("pushed {name}@{digest}")),
         Err(error) if ignore_immutable && error.is_immutable_tag() => {
-            ground.tell(&format!("{name} exists already and may not be changed"));
+            ground.warn(&format!("{name} exists already and may not be changed"));
         }
         Err(error) => return Err(refused(error)),
     }

@@ -48,7 +48,7 @@ impl Exporter {
         check_protocol(environment)?;
         let options =
             registry::options(&job.registry, environment).map_err(|error| Failure::from(&error))?;
-        let http = yadokari_registry::download_client(&options, true)
+        let http = yadokari_registry::confidential_client(&options)
             .map_err(|error| Failure::new(&error))?;
         let trouble = Arc::default();
         let client = Client {

@@ -18,6 +18,13 @@ fn refusal(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn a_way_to_find_changes_that_kaniko_does_not_know_is_refused() {
+    let told = refusal("executor", &["--no-push", "--snapshot-mode=bogus"]);
+    assert!(told.starts_with("error: --snapshot-mode"), "{told}");
+    assert!(told.contains("expected full, redo or time"), "{told}");
+}
+
+#[test]
 fn kanikos_refused_combinations() {
     let combinations: &[&[&str]] = &[
         &[],

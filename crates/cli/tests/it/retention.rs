@@ -1,17 +1,16 @@
 //! `tags` and `cleanup`: which tags go, that nothing goes which another tag needs, and GitLab's way.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use yadokari_testkit::registry::{Options, Registry};
 use yadokari_testkit::{needs, skip_unless};
 
 use crate::place::Place;
+use crate::web::Web;
 
 /// An image that was made on a day of 2020, pushed under these names.
-fn push(place: &Place, name: &str, day: u32, to: &[String]) -> String {
+pub(crate) fn push(place: &Place, name: &str, day: u32, to: &[String]) -> String {
     let created = format!("2020-01-{day:02}T00:00:00Z");
     let config = json!({"architecture": "amd64", "os": "linux", "config": {}, "created": created});
     let layout = place.layout_of(name, config);
@@ -144,40 +143,22 @@ fn rules_that_cannot_be_meant_are_refused() {
     assert_eq!(output.status.code(), Some(1), "there is no such repository");
 }
 
-/// An API of GitLab that knows one repository and fails once; what it was asked.
-fn gitlab(location: String) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/api/v4", listener.local_addr().unwrap());
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let asked = Arc::clone(&log);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let lines = stream.by_ref().lines().map(Result::unwrap);
-            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let token = head
-                .iter()
-                .any(|line| line.eq_ignore_ascii_case("job-token: secret"));
-            let line = head[0].trim_end_matches(" HTTP/1.1").to_owned();
-            let mut log = asked.lock().unwrap();
-            let first_delete = line.starts_with("DELETE") && !log.contains(&line);
-            log.push(line.clone());
-            let listing =
-                json!([{"id": 9, "location": "elsewhere"}, {"id": 42, "location": location}]);
-            let (status, body) = match (token, first_delete, line.starts_with("GET")) {
-                (false, ..) => ("401 Unauthorized", String::new()),
-                (_, true, _) => ("503 Service Unavailable", String::new()),
-                (.., true) => ("200 OK", listing.to_string()),
-                _ => ("200 OK", "{}".to_owned()),
-            };
-            let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-            );
-            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+/// An API of GitLab that knows one repository and fails once.
+fn gitlab(location: String) -> Web {
+    let failed = AtomicBool::new(false);
+    Web::start(move |_, request| {
+        let listing = json!([{"id": 9, "location": "elsewhere"}, {"id": 42, "location": location}]);
+        let status = |status: &str| format!("{status}\r\nContent-Type: application/json");
+        if request.header("job-token") != Some("secret") {
+            (status("401 Unauthorized"), Vec::new())
+        } else if request.line.starts_with("GET") {
+            (status("200 OK"), listing.to_string().into_bytes())
+        } else if !failed.swap(true, Ordering::Relaxed) {
+            (status("503 Service Unavailable"), Vec::new())
+        } else {
+            (status("200 OK"), b"{}".to_vec())
         }
-    });
-    (address, log)
+    })
 }
 
 #[test]
@@ -186,7 +167,8 @@ fn in_a_job_of_gitlab_its_api_removes_the_tags() {
     let app = place.name("group/app");
     push(&place, "a", 1, &[format!("{app}:v1")]);
     push(&place, "b", 2, &[format!("{app}:v2")]);
-    let (api, log) = gitlab(app.clone());
+    let web = gitlab(app.clone());
+    let api = web.url("/api/v4");
     let variables = [
         ("CI_API_V4_URL", api.as_str()),
         ("CI_PROJECT_ID", "7"),
@@ -209,7 +191,8 @@ fn in_a_job_of_gitlab_its_api_removes_the_tags() {
         delete.clone(),
         delete,
     ];
-    assert_eq!(*log.lock().unwrap(), expected);
+    let asked: Vec<_> = web.requests().into_iter().map(|one| one.line).collect();
+    assert_eq!(asked, expected);
     let (fine, told) = run("other");
     assert!(
         !fine && told.contains("401") && told.contains("GITLAB_TOKEN"),

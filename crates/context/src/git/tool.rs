@@ -1,6 +1,9 @@
 //! What reads repositories: git itself, or the library that is part of this program.
 
+use std::sync::Arc;
+
 use crate::git::{GitLibrary, GitProgram};
+use crate::web::Patience;
 
 /// Reads repositories.
 ///
@@ -12,6 +15,17 @@ pub enum GitTool {
     Program(GitProgram),
     /// The library, which speaks `http://` and `https://`.
     Library(GitLibrary),
+}
+
+impl GitTool {
+    /// The same, but what fails on the way to a server is tried again as `patience` has it.
+    #[must_use]
+    pub fn with_patience(self, patience: Arc<dyn Patience>) -> Self {
+        match self {
+            Self::Program(program) => Self::Program(program.with_patience(patience)),
+            Self::Library(library) => Self::Library(library.with_patience(patience)),
+        }
+    }
 }
 
 impl From<GitProgram> for GitTool {

@@ -187,7 +187,7 @@ async fn text_in_place_of_an_archive_is_the_dockerfile() {
         &yadokari_context::DockerfileName::Default,
         &context,
         Stdin::Unavailable,
-        &client,
+        &client.into(),
         scratch.path(),
     );
     assert_eq!(found.await.unwrap().bytes, text);

@@ -113,7 +113,12 @@ fn the_ignore_file_beside_the_dockerfile_wins_even_empty() {
 #[test]
 fn a_sub_path_stays_in_the_context() {
     let (directory, context) = context(&[("a/b/f", "")]);
-    assert_eq!(names(&context.sub_path("../a/./b/").unwrap(), ""), ["/f"]);
+    assert_eq!(names(&context.sub_path("a/../a/./b/").unwrap(), ""), ["/f"]);
+    for outside in ["..", "../a/b", "a/../../a", "/../a"] {
+        let context = BuildContext::directory(directory.path()).unwrap();
+        let error = context.sub_path(outside).unwrap_err().to_string();
+        assert!(error.contains(outside), "{error}");
+    }
     let context = BuildContext::directory(directory.path()).unwrap();
     assert!(context.sub_path("a/b/f").is_err());
 }

@@ -30,7 +30,14 @@ impl Bench {
         };
         let context = BuildContext::directory(self.context.path()).unwrap();
         let stdin = Stdin::Stream(Box::new(b"FROM stdin".as_slice()));
-        find_dockerfile(&wanted, &context, stdin, &client(), self.outside.path()).await
+        find_dockerfile(
+            &wanted,
+            &context,
+            stdin,
+            &client().into(),
+            self.outside.path(),
+        )
+        .await
     }
 
     async fn text(&self, name: &str) -> String {

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use yadokari_context::{
     Checkout, CheckoutOptions, ContextKind, FetchOptions, GitError, GitLibrary, GitProgram,
-    GitReference, GitTool, Source, fetch,
+    GitReference, GitTool, Patience, Setback, Source, fetch,
 };
 
 use crate::git_server::{GitServer, Manners};
@@ -441,5 +443,93 @@ async fn credentials_reach_the_server_and_no_message() {
         let error = refused.unwrap_err();
         assert!(matches!(error, GitError::Failed { .. }), "{error:?}");
         assert!(!format!("{error:?} {error}").contains("swordfish"));
+    }
+}
+
+#[tokio::test]
+async fn a_repository_of_this_machine_is_a_context_where_git_is_installed() {
+    let repository = Repository::new();
+    let address = format!(
+        "file://{}/repo.git#v1:sub/deep",
+        repository.directory.path().display()
+    );
+    let fetched = async |git: GitTool| {
+        let options = FetchOptions::new(client(), git);
+        let source = Source::parse(&address).unwrap();
+        fetch(source, repository.scratch.path(), options).await
+    };
+    let context = fetched(program()).await.unwrap();
+    assert_eq!(context.commit(), Some(repository.first.as_str()));
+    assert_eq!(names(&context, ""), ["/c.txt"]);
+    let error = fetched(library()).await.unwrap_err();
+    assert!(error.to_string().contains("no `git` executable"), "{error}");
+    assert!(
+        GitReference::parse(&address).unwrap().is_none(),
+        "a Dockerfile cannot name it"
+    );
+}
+
+#[tokio::test]
+async fn ssh_is_spoken_by_the_program_that_the_environment_names() {
+    let repository = Repository::new();
+    let ssh = repository.directory.path().join("ssh");
+    let log = repository.directory.path().join("log");
+    // As ssh: the host, and a command line for the shell there. `-G` asks which ssh this is.
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = -G ] && exit 1\necho \"$@\" >> {}\nfor last; do :; done\nexec sh -c \"$last\"\n",
+        log.display()
+    );
+    std::fs::write(&ssh, script).unwrap();
+    std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let environment = [
+        ("PATH", OsString::from(SEARCH_PATH)),
+        ("GIT_SSH_COMMAND", ssh.clone().into_os_string()),
+    ];
+    let environment = environment.map(|(name, value)| (OsString::from(name), value));
+    let git = GitProgram::find(SEARCH_PATH.as_ref(), environment.into()).unwrap();
+    let path = repository.directory.path().join("repo.git");
+    for address in [
+        format!("ssh://git@host.example{}#v1", path.display()),
+        format!("git@host.example:{}#v1", path.display()),
+    ] {
+        let options = FetchOptions::new(client(), git.clone().into());
+        let source = Source::parse(&address).unwrap();
+        let context = fetch(source, repository.scratch.path(), options).await;
+        assert_eq!(
+            context.unwrap().commit(),
+            Some(repository.first.as_str()),
+            "{address}"
+        );
+        let asked = std::fs::read_to_string(&log).unwrap();
+        assert!(
+            asked.starts_with("git@host.example git-upload-pack "),
+            "{asked}"
+        );
+        std::fs::remove_file(&log).unwrap();
+    }
+}
+
+/// Tries again at once, a few times.
+#[derive(Debug)]
+struct Stubborn;
+
+impl Patience for Stubborn {
+    fn wait(&self, attempt: u32, _: Setback<'_>) -> Option<Duration> {
+        (attempt < 5).then_some(Duration::ZERO)
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_is_asked_again() {
+    for git in tools() {
+        let repository = Repository::served(Manners {
+            busy: &[0, 1, 3, 6],
+            ..Manners::default()
+        });
+        let error = repository.checkout(&git, "").await.unwrap_err();
+        assert!(error.to_string().contains("503"), "{error}");
+        let git = git.with_patience(Arc::new(Stubborn));
+        let checkout = repository.checkout(&git, "").await.unwrap();
+        assert_eq!(checkout.commit(), repository.second);
     }
 }

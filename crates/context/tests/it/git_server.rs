@@ -16,6 +16,8 @@ pub(crate) struct Manners {
     pub(crate) authorization: Option<String>,
     /// Speaks the protocol as old servers do, which give out no commit that no ref ends in.
     pub(crate) old: bool,
+    /// The numbers of the requests, from 0, that it has no time for.
+    pub(crate) busy: &'static [usize],
     /// Sends everybody to this address.
     pub(crate) moved_to: Option<String>,
 }
@@ -41,8 +43,17 @@ impl GitServer {
                 let requests = Arc::clone(&requests);
                 thread::spawn(move || {
                     let request = Request::read(&stream);
-                    requests.lock().unwrap().push(request.head.join("\n"));
-                    answer(stream, &request, &root, &manners);
+                    let number = {
+                        let mut requests = requests.lock().unwrap();
+                        requests.push(request.head.join("\n"));
+                        requests.len() - 1
+                    };
+                    if manners.busy.contains(&number) {
+                        let busy = empty("503 Service Unavailable", "");
+                        (&stream).write_all(&busy).ok();
+                    } else {
+                        answer(stream, &request, &root, &manners);
+                    }
                 });
             }
         });
@@ -97,10 +108,6 @@ impl Request {
 
 fn answer(mut stream: TcpStream, request: &Request, root: &Path, manners: &Manners) {
     let authorized = manners.authorization.as_deref();
-    let empty = |status: &str, header: &str| {
-        format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n")
-            .into_bytes()
-    };
     let bytes = if authorized.is_some_and(|value| request.header("authorization") != value) {
         empty("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n")
     } else if let Some(place) = &manners.moved_to {
@@ -112,6 +119,11 @@ fn answer(mut stream: TcpStream, request: &Request, root: &Path, manners: &Manne
         backend(request, root, manners.old)
     };
     stream.write_all(&bytes).ok();
+}
+
+fn empty(status: &str, header: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n")
+        .into_bytes()
 }
 
 /// Whether a commit is asked for that no ref ends in.

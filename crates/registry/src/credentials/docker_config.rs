@@ -1,5 +1,6 @@
 //! Docker's `config.json` and Podman's `auth.json`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -11,8 +12,8 @@ use serde_json::Value;
 use yadokari_image::Repository;
 
 use super::{
-    Candidate, Candidates, CloudRegistries, CredentialError, Credentials, Environment, entry,
-    helper,
+    Candidate, Candidates, CloudRegistries, Credential, CredentialError, Credentials, Environment,
+    entry, helper,
 };
 use crate::cloud::Clouds;
 use crate::host;
@@ -149,13 +150,12 @@ impl DockerConfig {
         if let Some(program) = content.helper(repository.registry()) {
             all = self.ask_helper(program, repository).await;
         }
-        match content.entry(repository).map(entry::read) {
-            Some(Ok(Some(credential))) => all.found.push(Candidate {
+        match content.credential(repository) {
+            Ok(credential) => all.found.extend(credential.map(|credential| Candidate {
                 credential,
                 source: self.place(),
-            }),
-            Some(Err(reason)) => all.failures.push(self.invalid(reason)),
-            Some(Ok(None)) | None => {}
+            })),
+            Err(reason) => all.failures.push(self.invalid(reason)),
         }
         all
     }
@@ -200,13 +200,16 @@ impl Content {
             .filter(|program| !program.is_empty())
     }
 
-    /// The entry of `auths` that covers most of the repository's path.
-    fn entry(&self, repository: &Repository) -> Option<&Value> {
-        self.auths
-            .iter()
+    /// The credential of the entry of `auths` that covers most of the repository's path, of those that hold one.
+    fn credential(&self, repository: &Repository) -> Result<Option<Credential>, String> {
+        let entries = self.auths.iter().rev();
+        let mut entries: Vec<_> = entries
             .filter_map(|(key, entry)| Some((entry::covers(key, repository)?, entry)))
-            .max_by_key(|(covered, _)| *covered)
-            .map(|(_, entry)| entry)
+            .collect();
+        entries.sort_by_key(|(covered, _)| Reverse(*covered));
+        let mut read = entries.into_iter().map(|(_, entry)| entry::read(entry));
+        let found = read.find(|read| !matches!(read, Ok(None)));
+        found.unwrap_or(Ok(None))
     }
 }
 
@@ -254,7 +257,7 @@ mod tests {
         // a:x, b:x, c:x
         write(
             ".docker/config.json",
-            r#"{"auths":{"r.io":{"auth":"YTp4"},"r.io/org":{"auth":"Yjp4"}}}"#,
+            r#"{"auths":{"r.io":{"auth":"YTp4"},"r.io/org":{"auth":"Yjp4"},"r.io/org/left":{}}}"#,
         );
         write(
             ".config/containers/auth.json",
@@ -273,6 +276,11 @@ mod tests {
         );
         assert_eq!(
             sources(&environment, "r.io/org/a").await,
+            (strings(["v", "b", "c"]), 0)
+        );
+        // What docker leaves behind for a helper hides nothing.
+        assert_eq!(
+            sources(&environment, "r.io/org/left/a").await,
             (strings(["v", "b", "c"]), 0)
         );
         assert_eq!(sources(&environment, "q.io/a").await, (Vec::new(), 0));

@@ -36,7 +36,7 @@ impl GitLab {
         let Some((base, token)) = settings(repository, ground.environment) else {
             return Ok(None);
         };
-        let client = yadokari_registry::download_client(&ground.options, true);
+        let client = yadokari_registry::confidential_client(&ground.options);
         Ok(Some(Self {
             client: client.map_err(|error| Failure::new(&error))?,
             base,
@@ -97,7 +97,7 @@ impl GitLab {
             };
             match answer {
                 Ok(answer) if last || !passing(answer.status()) => return Ok(answer),
-                Err(error) if last => return Err(unreadable(&error)),
+                Err(error) if last || error.is_redirect() => return Err(unreadable(&error)),
                 _ => tokio::time::sleep(wait).await,
             }
             wait *= 2;

@@ -1,7 +1,7 @@
 //! One repository on one server, as the library sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gix::protocol::transport::Protocol;
 use gix_transport::client::blocking_io::http::Transport;
@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::git::library::http::{Authorization, Web};
 use crate::git::{GitCredentials, GitError};
+use crate::web::Patience;
 
 /// Where a repository is, and how it is reached.
 #[derive(Debug, Clone)]
@@ -18,8 +19,15 @@ pub(crate) struct Connection {
     pub(crate) remote: String,
     /// What the server wants to see.
     credentials: Option<GitCredentials>,
-    client: reqwest::Client,
-    runtime: Handle,
+    pub(crate) way: Way,
+}
+
+/// How servers are reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    pub(crate) client: reqwest::Client,
+    pub(crate) patience: Arc<dyn Patience>,
+    pub(crate) runtime: Handle,
     /// Set when the result is not wanted any more.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -29,9 +37,7 @@ impl Connection {
     pub(crate) fn new(
         remote: &str,
         credentials: Option<&GitCredentials>,
-        client: &reqwest::Client,
-        runtime: Handle,
-        stop: Arc<AtomicBool>,
+        way: Way,
     ) -> Result<Self, GitError> {
         if web_address(remote).is_none() {
             return Err(GitError::NoGit {
@@ -42,9 +48,7 @@ impl Connection {
         Ok(Self {
             remote: remote.to_owned(),
             credentials: credentials.cloned(),
-            client: client.clone(),
-            runtime,
-            stop,
+            way,
         })
     }
 
@@ -57,16 +61,41 @@ impl Connection {
         let origin = |address: &str| web_address(address).map(|url| url.origin());
         let ours = self.credentials.as_ref();
         let shared = ours.filter(|_| origin(remote) == origin(&self.remote));
-        let stop = Arc::clone(&self.stop);
-        let runtime = self.runtime.clone();
-        Self::new(remote, credentials.or(shared), &self.client, runtime, stop)
+        Self::new(remote, credentials.or(shared), self.way.clone())
+    }
+
+    /// Does what speaks to the server, again where it may only be busy.
+    pub(crate) fn ask<T>(
+        &self,
+        command: &str,
+        mut work: impl FnMut() -> gix::Result<T>,
+    ) -> Result<T, GitError> {
+        let mut attempt = 1;
+        loop {
+            let error = match work() {
+                Ok(done) => return Ok(done),
+                Err(error) => self.failed(command, &error),
+            };
+            let wait = error.wait(self.way.patience.as_ref(), attempt);
+            let Some(wait) = wait.filter(|_| !self.is_stopped()) else {
+                return Err(error);
+            };
+            self.way.runtime.block_on(tokio::time::sleep(wait));
+            attempt += 1;
+        }
+    }
+
+    /// Whether the result is not wanted any more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.way.stop.load(Ordering::Relaxed)
     }
 
     /// A fresh transport; nothing is sent yet.
     pub(crate) fn transport(&self) -> gix::Result<Transport<Web>> {
         let url = gix::url::parse(self.remote.as_str())?;
         let authorization = self.authorization();
-        let web = Web::new(self.client.clone(), self.runtime.clone(), authorization);
+        let (client, runtime) = (self.way.client.clone(), self.way.runtime.clone());
+        let web = Web::new(client, runtime, authorization);
         Ok(Transport::new_http(web, url, Protocol::V2, false))
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn ask(connection: &Connection, name: Option<&str>) -> Result<RemoteC
     // A name that cannot be one is not there.
     let specs: gix::Result<Vec<_>> = wanted.iter().map(|name| spec(name)).collect();
     let specs = specs.map_err(|_| missing(name.unwrap_or("HEAD")))?;
-    let refs = list(connection, specs).map_err(|error| connection.failed("ls-remote", &error))?;
+    let refs = connection.ask("ls-remote", || list(connection, &specs))?;
     let found = match name {
         Some(name) => choose(name, &pairs(&refs)),
         None => default_branch(&refs),
@@ -63,7 +63,7 @@ fn spec(text: &str) -> gix::Result<RefSpec> {
     Ok(parsed.to_owned())
 }
 
-fn list(connection: &Connection, specs: Vec<RefSpec>) -> gix::Result<Vec<Ref>> {
+fn list(connection: &Connection, specs: &[RefSpec]) -> gix::Result<Vec<Ref>> {
     let mut transport = connection.transport()?;
     let mut greeting = gix::protocol::handshake(
         &mut transport,
@@ -73,7 +73,7 @@ fn list(connection: &Connection, specs: Vec<RefSpec>) -> gix::Result<Vec<Ref>> {
         &mut progress::Discard,
     )?;
     let context = refmap::init::Context {
-        fetch_refspecs: specs,
+        fetch_refspecs: specs.to_vec(),
         extra_refspecs: Vec::new(),
     };
     let agent = ("agent", Some(AGENT.to_owned()));
@@ -154,8 +154,7 @@ fn fetch_ref(
     name: &str,
     depth: u32,
 ) -> Result<ObjectId, GitError> {
-    let sources = receive(connection, repository, &[name], depth);
-    let sources = sources.map_err(|error| connection.failed("fetch", &error))?;
+    let sources = connection.ask("fetch", || receive(connection, repository, &[name], depth))?;
     let found = sources.iter().find_map(Source::as_id);
     found.map(ToOwned::to_owned).ok_or_else(|| missing(name))
 }
@@ -174,13 +173,13 @@ fn fetch_commit(
     }
     let commit = ObjectId::from_hex(hash.as_bytes()).map_err(|_| missing(hash))?;
     // Many servers give out single commits only if a ref ends in them.
-    if receive(connection, repository, &[hash], depth).is_err() {
+    let alone = connection.ask("fetch", || receive(connection, repository, &[hash], depth));
+    if alone.is_err() {
         let everything = [
             "+refs/heads/*:refs/remotes/origin/*",
             "+refs/tags/*:refs/tags/*",
         ];
-        let fetched = receive(connection, repository, &everything, 0);
-        fetched.map_err(|error| connection.failed("fetch", &error))?;
+        connection.ask("fetch", || receive(connection, repository, &everything, 0))?;
     }
     match repository.has_object(commit) {
         true => Ok(commit),
@@ -204,7 +203,7 @@ fn receive(
         .with_credentials(|_| Ok(None))
         .prepare_fetch(progress::Discard, Default::default())?
         .with_shallow(history)
-        .receive(progress::Discard, &connection.stop)?;
+        .receive(progress::Discard, &connection.way.stop)?;
     let mappings = received.ref_map.mappings.into_iter();
     Ok(mappings.map(|mapping| mapping.remote).collect())
 }

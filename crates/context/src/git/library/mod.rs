@@ -14,11 +14,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use connection::Connection;
+use connection::{Connection, Way};
 use tokio::runtime::Handle;
 
 use crate::git::remote::{RemoteCommit, check};
 use crate::git::{CheckoutOptions, GitError, GitReference};
+use crate::web::{Once, Patience};
 
 /// Reads repositories over `http://` and `https://` without the git executable.
 ///
@@ -27,6 +28,7 @@ use crate::git::{CheckoutOptions, GitError, GitReference};
 pub struct GitLibrary {
     client: reqwest::Client,
     unverified: reqwest::Client,
+    patience: Arc<dyn Patience>,
 }
 
 impl GitLibrary {
@@ -34,7 +36,15 @@ impl GitLibrary {
     /// [`CheckoutOptions::insecure_tls`] says so.
     #[must_use]
     pub fn new(client: reqwest::Client, unverified: reqwest::Client) -> Self {
-        Self { client, unverified }
+        Self {
+            client,
+            unverified,
+            patience: Arc::new(Once),
+        }
+    }
+
+    pub(crate) fn with_patience(self, patience: Arc<dyn Patience>) -> Self {
+        Self { patience, ..self }
     }
 
     /// Which commit is meant, as the server tells.
@@ -93,13 +103,14 @@ impl GitLibrary {
             true => &self.unverified,
             false => &self.client,
         };
-        Connection::new(
-            &reference.remote,
-            credentials.or(options.credentials.as_ref()),
-            client,
-            Handle::current(),
-            Arc::clone(&stop.0),
-        )
+        let way = Way {
+            client: client.clone(),
+            patience: Arc::clone(&self.patience),
+            runtime: Handle::current(),
+            stop: Arc::clone(&stop.0),
+        };
+        let credentials = credentials.or(options.credentials.as_ref());
+        Connection::new(&reference.remote, credentials, way)
     }
 }
 

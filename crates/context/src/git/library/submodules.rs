@@ -153,11 +153,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::git::library::connection::Way;
     use crate::testing::client;
+    use crate::web::Once;
 
     fn connection(remote: &str) -> Connection {
-        let runtime = tokio::runtime::Handle::current();
-        Connection::new(remote, None, &client(), runtime, Arc::default()).unwrap()
+        let way = Way {
+            client: client(),
+            patience: Arc::new(Once),
+            runtime: tokio::runtime::Handle::current(),
+            stop: Arc::default(),
+        };
+        Connection::new(remote, None, way).unwrap()
     }
 
     #[tokio::test]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use gix::index;
 use gix::progress::Discard;
@@ -25,7 +24,7 @@ pub(crate) fn check_out(
     let failed = |error: gix::Error| connection.failed("checkout", &error);
     let mut index = read_tree(fetched).map_err(failed)?;
     let outcome = write(connection, fetched, &mut index, directory).map_err(failed)?;
-    if connection.stop.load(Ordering::Relaxed) {
+    if connection.is_stopped() {
         return Err(connection.failure("checkout", "it was interrupted"));
     }
     if let Some(twice) = outcome.collisions.first() {
@@ -59,7 +58,7 @@ fn write(
         objects.map_err(gix::Error::from_error)?,
         &Discard,
         &Discard,
-        &connection.stop,
+        &connection.way.stop,
         options(fetched)?,
     )
 }

@@ -11,13 +11,13 @@ pub(crate) async fn ask(
 ) -> Result<RemoteCommit, GitError> {
     let Some(name) = &wanted.reference else {
         let listing = session
-            .run(&["ls-remote", "--symref", "--", &wanted.remote, "HEAD"])
+            .ask(&["ls-remote", "--symref", "--", &wanted.remote, "HEAD"])
             .await?;
         return default_branch(&listing).ok_or_else(|| missing("HEAD"));
     };
     let peeled = format!("{name}^{{}}");
     let listing = session
-        .run(&["ls-remote", "--", &wanted.remote, name, &peeled])
+        .ask(&["ls-remote", "--", &wanted.remote, name, &peeled])
         .await?;
     choose(name, &lines(&listing)).ok_or_else(|| missing(name))
 }
@@ -71,7 +71,7 @@ async fn fetch(
         arguments.push(&depth);
     }
     arguments.extend(["origin", what]);
-    match session.run(&arguments).await {
+    match session.ask(&arguments).await {
         Ok(_) => Ok("FETCH_HEAD".to_owned()),
         // Many servers give out single commits only if a ref ends in them.
         Err(_) if is_full_hash(what) => fetch_everything(session, what).await,
@@ -90,7 +90,7 @@ async fn fetch_everything(session: &Session<'_>, commit: &str) -> Result<String,
         heads,
         tags,
     ];
-    session.run(&fetch).await?;
+    session.ask(&fetch).await?;
     let object = format!("{commit}^{{commit}}");
     let known = session.run(&["cat-file", "-e", &object]).await;
     let reference = commit.to_owned();
@@ -105,7 +105,7 @@ async fn fetch_submodules(session: &Session<'_>, depth: u32) -> Result<(), GitEr
         arguments.push(&depth);
     }
     match session.directory.join(".gitmodules").exists() {
-        true => session.run(&arguments).await.map(drop),
+        true => session.ask(&arguments).await.map(drop),
         false => Ok(()),
     }
 }

@@ -5,11 +5,13 @@ mod session;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(crate) use fetch::{ask, fill};
 pub(crate) use session::Session;
 
 use crate::git::{CheckoutOptions, GitReference};
+use crate::web::{Once, Patience};
 
 /// A git executable and the environment it gets.
 ///
@@ -19,6 +21,7 @@ use crate::git::{CheckoutOptions, GitReference};
 pub struct GitProgram {
     program: PathBuf,
     environment: Vec<(OsString, OsString)>,
+    patience: Arc<dyn Patience>,
 }
 
 impl GitProgram {
@@ -31,7 +34,12 @@ impl GitProgram {
         Self {
             program,
             environment,
+            patience: Arc::new(Once),
         }
+    }
+
+    pub(crate) fn with_patience(self, patience: Arc<dyn Patience>) -> Self {
+        Self { patience, ..self }
     }
 
     /// Looks for git in the directories of a `PATH` value.

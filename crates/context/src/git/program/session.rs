@@ -34,6 +34,22 @@ impl Session<'_> {
         })
     }
 
+    /// As [`Session::run`], for what speaks to the server; again where it may only be busy.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Result<String, GitError> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.run(arguments).await {
+                Ok(text) => return Ok(text),
+                Err(error) => error,
+            };
+            let Some(wait) = error.wait(self.program.patience.as_ref(), attempt) else {
+                return Err(error);
+            };
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
     async fn output(&self, arguments: &[&str]) -> Result<Output, GitError> {
         let mut command = Command::new(&self.program.program);
         command.args(arguments).current_dir(self.directory);
