@@ -182,12 +182,12 @@ async fn text_in_place_of_an_archive_is_the_dockerfile() {
     let context = from_stdin(text.to_vec(), scratch.path()).await.unwrap();
     assert!(names(&context, "").is_empty());
     assert_eq!(context.dockerfile_alone(), Some(text.as_slice()));
-    let client = crate::support::client();
+    let web = crate::support::client().into();
     let found = yadokari_context::find_dockerfile(
         &yadokari_context::DockerfileName::Default,
         &context,
         Stdin::Unavailable,
-        &client.into(),
+        &web,
         scratch.path(),
     );
     assert_eq!(found.await.unwrap().bytes, text);
