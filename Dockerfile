@@ -6,9 +6,10 @@
 #   nonroot    executor for a pod that may not be root: it needs user namespaces in the container
 #
 # The executable comes from target/dist/yadokari (`cargo xtask dist`); with --build-arg EXECUTABLE=source it is
-# built here.
+# built here. With EXECUTABLE=cross and --platform linux/amd64,linux/arm64 the images of all platforms but `git` come from one build,
+# without running anything foreign: from target/dist/amd64/yadokari and target/dist/arm64/yadokari, made on a machine of each kind.
 
-# Where the executable comes from: dist or source
+# Where the executable comes from: dist, cross or source
 ARG EXECUTABLE=dist
 # What the labels say
 ARG VERSION=0.1.0
@@ -23,6 +24,10 @@ ARG RUST=docker.io/library/rust:1.95-bookworm
 FROM scratch AS dist
 COPY target/dist/yadokari /yadokari
 
+FROM scratch AS cross
+ARG TARGETARCH
+COPY target/dist/${TARGETARCH}/yadokari /yadokari
+
 FROM ${RUST} AS compiler
 WORKDIR /src
 COPY . .
@@ -35,17 +40,19 @@ COPY --from=compiler /yadokari /yadokari
 FROM ${EXECUTABLE} AS executable
 
 # Links and empty directories need a shell to make; the images themselves have none to make them with.
-FROM ${BUSYBOX} AS tree
+FROM --platform=${BUILDPLATFORM} ${BUSYBOX} AS tree
 WORKDIR /tree
 RUN mkdir -p kaniko/.docker kaniko/ssl/certs root usr/local/bin workspace \
  && ln -s executor kaniko/warmer \
  && ln -s /kaniko/executor usr/local/bin/yadokari
-COPY --from=executable --chmod=0755 /yadokari kaniko/executor
 
-FROM ${BUSYBOX} AS shell
-RUN mkdir -p /tree/busybox && cp /bin/busybox /tree/busybox/busybox && /tree/busybox/busybox --install /tree/busybox
+FROM ${BUSYBOX} AS busybox
 
-FROM ${BUSYBOX} AS home
+FROM --platform=${BUILDPLATFORM} ${BUSYBOX} AS applets
+RUN mkdir -p /tree/busybox && cd /tree/busybox \
+ && for applet in $(busybox --list); do ln -s busybox "$applet"; done && rm -f busybox
+
+FROM --platform=${BUILDPLATFORM} ${BUSYBOX} AS home
 RUN mkdir -p /home/builder/.docker
 
 FROM scratch AS executor
@@ -57,6 +64,7 @@ LABEL org.opencontainers.image.title="yadokari" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=tree /tree /
+COPY --from=executable --chmod=0755 /yadokari /kaniko/executor
 ENV HOME=/root \
     USER=root \
     PATH=/usr/local/bin:/kaniko \
@@ -66,7 +74,8 @@ WORKDIR /workspace
 ENTRYPOINT ["/kaniko/executor"]
 
 FROM executor AS debug
-COPY --from=shell /tree /
+COPY --from=applets /tree /
+COPY --from=busybox /bin/busybox /busybox/busybox
 ENV PATH=/usr/local/bin:/kaniko:/busybox
 
 FROM ${DEBIAN} AS git
@@ -76,6 +85,7 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates curl git jq openssh-client \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/log/apt /var/log/dpkg.log
 COPY --from=tree /tree /
+COPY --from=executable --chmod=0755 /yadokari /kaniko/executor
 LABEL org.opencontainers.image.title="yadokari" \
       org.opencontainers.image.description="Builds container images from Dockerfiles; with git and a shell" \
       org.opencontainers.image.licenses="Apache-2.0" \

@@ -143,6 +143,7 @@ pub fn package(program: &str) -> &str {
         "htpasswd" => "apache2-utils",
         "newuidmap" | "newgidmap" => "uidmap",
         "useradd" => "passwd",
+        "script" => "bsdutils",
         "setpriv" => "util-linux",
         "setfattr" | "getfattr" => "attr",
         "dpkg-deb" => "dpkg",

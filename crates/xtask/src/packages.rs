@@ -23,6 +23,7 @@ const PROGRAMS: &[&str] = &[
     "podman",
     "python3",
     "rsync",
+    "script",
     "setfattr",
     "setpriv",
     "skopeo",

@@ -109,7 +109,7 @@ fn after(command: &Command) -> Option<String> {
                 .to_owned(),
         ),
         // Whoever looks for a flag of kaniko's finds it here.
-        "executor" => Some(format!(
+        "executor" | "warmer" => Some(format!(
             "All flags, which --help-all describes: {}",
             names(command).join(" ")
         )),

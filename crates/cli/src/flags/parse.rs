@@ -132,7 +132,7 @@ fn yadokari(arguments: &[OsString]) -> Result<Invocation, clap::Error> {
 fn executor(name: &'static str, arguments: &[OsString]) -> Result<Invocation, clap::Error> {
     let matches = with_help(executor_definition(), Detail::asked(arguments))
         .name(name)
-        .try_get_matches_from(with_name(name, arguments))?;
+        .try_get_matches_from(with_name(name, &without_help_word(arguments)))?;
     let parsed = Executor::from_arg_matches(&matches)?;
     let refused = |command: &str| Invocation::Refused {
         name: format!("{name} {command}"),

@@ -126,10 +126,12 @@ fn help_all_has_a_line_for_every_flag() {
 }
 
 #[test]
-fn the_executors_help_names_every_flag_of_kaniko() {
-    let help = help("executor", &["--help"]);
-    for name in KANIKO {
-        assert!(help.contains(&format!("--{name}")), "--{name}");
+fn the_help_of_kanikos_programs_names_every_flag_of_theirs() {
+    for (program, names) in [("executor", KANIKO), ("warmer", WARMER)] {
+        let help = help(program, &["--help"]);
+        for name in names {
+            assert!(help.contains(&format!("--{name}")), "{program}: --{name}");
+        }
     }
 }
 
@@ -177,6 +179,7 @@ fn help_says_where_the_rest_is_and_help_all_has_it() {
     );
     assert_eq!(help("yadokari", &["help", "push"]), common);
     assert_eq!(help("yadokari", &["push", "-h"]), common);
+    assert_eq!(help("executor", &["help"]), help("executor", &["--help"]));
     assert!(!help("yadokari", &["logout", "--help"]).contains("--help-all"));
     assert!(help("yadokari", &["--help-all"]).contains("cleanup"));
 }

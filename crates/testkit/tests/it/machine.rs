@@ -9,6 +9,7 @@ mod examples;
 mod images;
 mod languages;
 mod mistakes;
+mod newcomer;
 mod ordinary;
 mod outputs;
 mod root;

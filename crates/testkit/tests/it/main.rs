@@ -10,3 +10,4 @@ mod machine;
 mod parts;
 mod pipelines;
 mod support;
+mod systems;

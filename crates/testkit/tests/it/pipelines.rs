@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
 use tempfile::TempDir;
 use yadokari_testkit::process::{self, Finished};
-use yadokari_testkit::{Mirror, cache, needs, skip_unless, validate};
+use yadokari_testkit::{Layout, Mirror, cache, needs, skip_unless, validate};
 
 use crate::support::job::{COMMIT, DEBUG, Ground, REPOSITORY};
 
@@ -120,6 +121,29 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// Gives an image another time, that of its annotation.
+    fn make_old(&self, repository: &str, tag: &str) {
+        const CREATED: &str = "org.opencontainers.image.created";
+        let endpoint = self.ground.registry.endpoint();
+        let (_, manifest) = endpoint.manifest(repository, tag).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        assert!(manifest["annotations"][CREATED].is_string(), "{manifest}");
+        manifest["annotations"][CREATED] = json!("2020-01-01T00:00:00Z");
+        let kind = format!("Content-Type: {}", manifest["mediaType"].as_str().unwrap());
+        let url = endpoint.url(&format!("{repository}/manifests/{tag}"));
+        let words = [
+            "-X",
+            "PUT",
+            "-H",
+            &kind,
+            "--data-binary",
+            &manifest.to_string(),
+        ];
+        assert_eq!(endpoint.call(&url, &words).unwrap().status, 201);
+    }
+}
+
 fn run(command: &mut Command) {
     process::run(command).unwrap();
 }
@@ -181,17 +205,28 @@ fn several_images_come_from_one_job() {
     }
 }
 
+/// Which jobs run is left to their rules.
 #[test]
-fn a_merge_request_pushes_nothing() {
+fn a_merge_request_pushes_nothing_and_the_default_branch_publishes() {
     skip_without_runner!();
     let pipeline = Pipeline::new(false);
     let file = "merge-requests.gitlab-ci.yml";
-    let done = pipeline.jobs(file, &["try"], &[("CI_MERGE_REQUEST_IID", "7")]);
+    // GitLab sets one of them.
+    let request = [("CI_MERGE_REQUEST_IID", "7"), ("CI_COMMIT_BRANCH", "")];
+    let done = pipeline.jobs(file, &[], &request);
     assert_eq!(done.status, 0, "{}", done.output);
-    assert!(
-        pipeline.tags(REPOSITORY).is_empty()
-            && pipeline.tags(&format!("{REPOSITORY}/cache")).is_empty()
-    );
+    let ran = |job: &str| done.output.lines().any(|line| line.starts_with(job));
+    assert!(ran("try") && !ran("publish"), "{}", done.output);
+    let cache = format!("{REPOSITORY}/cache");
+    assert!(pipeline.tags(REPOSITORY).is_empty() && pipeline.tags(&cache).is_empty());
+
+    let branch = [("CI_COMMIT_BRANCH", "main"), ("CI_DEFAULT_BRANCH", "main")];
+    let done = pipeline.jobs(file, &[], &branch);
+    assert_eq!(done.status, 0, "{}", done.output);
+    let ran = |job: &str| done.output.lines().any(|line| line.starts_with(job));
+    assert!(!ran("try") && ran("publish"), "{}", done.output);
+    assert_eq!(pipeline.tags(REPOSITORY), set(&["latest"]));
+    assert!(!pipeline.tags(&cache).is_empty());
 }
 
 #[test]
@@ -247,15 +282,59 @@ fn the_component_builds_what_its_inputs_say() {
 }
 
 #[test]
-fn the_scheduled_job_tidies_the_cache() {
+fn the_scheduled_job_removes_what_is_old_and_keeps_releases() {
     skip_without_runner!();
     let pipeline = Pipeline::new(false);
     pipeline.jobs(".gitlab-ci.yml", &["build"], &[]);
-    let schedule = [("CI_PIPELINE_SOURCE", "schedule")];
+    let endpoint = pipeline.ground.registry.endpoint();
+    let images = tempfile::tempdir().unwrap();
+    for (number, tag) in OLD.iter().enumerate() {
+        let created = format!("2020-01-{:02}T00:00:00Z", number + 1);
+        let layout = dated(&images.path().join(tag), &created);
+        endpoint.push(&layout, REPOSITORY, tag).unwrap();
+    }
+    let cache = format!("{REPOSITORY}/cache");
+    let before = pipeline.tags(&cache);
+    let record = before.iter().find(|tag| tag.len() == 64).unwrap();
+    pipeline.make_old(&cache, record);
+    // There is a registry and no GitLab.
+    let schedule = [("CI_PIPELINE_SOURCE", "schedule"), ("CI_API_V4_URL", "")];
     let done = pipeline.jobs("cleanup.gitlab-ci.yml", &["cleanup"], &schedule);
     assert_eq!(done.status, 0, "{}", done.output);
-    let kept = pipeline.tags(&format!("{REPOSITORY}/cache"));
-    assert!(!kept.is_empty(), "what was made a moment ago is not old");
+    let kept = pipeline.tags(REPOSITORY);
+    let gone: Vec<_> = OLD.iter().filter(|tag| !kept.contains(**tag)).collect();
+    // Of what may go, the commit of a moment ago and nine more are the last ten.
+    assert_eq!(gone, [&"branch-01", &"branch-02"], "{}", done.output);
+    assert!(kept.contains(COMMIT) && kept.contains("latest") && kept.contains("v1.0.0"));
+    let left = pipeline.tags(&cache);
+    let gone: Vec<_> = before.difference(&left).collect();
+    assert_eq!(gone, [record], "{}", done.output);
+}
+
+/// Images of years ago: two releases, and eleven that were for a moment.
+const OLD: [&str; 13] = [
+    "v1.0.0",
+    "1.0.0",
+    "branch-01",
+    "branch-02",
+    "branch-03",
+    "branch-04",
+    "branch-05",
+    "branch-06",
+    "branch-07",
+    "branch-08",
+    "branch-09",
+    "branch-10",
+    "branch-11",
+];
+
+/// An image without layers of its own, made at a time.
+fn dated(directory: &Path, created: &str) -> Layout {
+    std::fs::create_dir(directory).unwrap();
+    let layout = Layout::create(directory).unwrap();
+    let config = json!({"architecture": "amd64", "os": "linux", "created": created, "config": {}});
+    layout.set_image("v1", config, &[]).unwrap();
+    layout
 }
 
 #[test]

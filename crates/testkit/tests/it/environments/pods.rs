@@ -1,6 +1,6 @@
-//! The example for Kubernetes, played by podman: the pod of its Job builds and pushes with the login of its secret.
+//! The examples for Kubernetes, played by podman: the pods of their Jobs build and push with the login of the secret.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_yaml::{Mapping, Value};
@@ -20,36 +20,96 @@ default_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]
 infra_image = \"localhost/pause:1\"
 ";
 
+/// Podman, a registry with the secret's login and a base image, and a context for the pods.
+struct Cluster {
+    podman: Podman,
+    registry: Registry,
+    context: PathBuf,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let podman = Podman::new();
+        move_image(&podman);
+        make_pause(&podman);
+        let registry = Registry::start(Options {
+            login: Some(Login {
+                user: "builder".to_owned(),
+                password: "change me".to_owned(),
+            }),
+            ..Options::default()
+        });
+        let registry = registry.unwrap();
+        let layout = base::busybox().unwrap();
+        registry
+            .endpoint()
+            .push(&layout, "library/busybox", "1")
+            .unwrap();
+        let context = podman.directory.path().join("context");
+        std::fs::create_dir_all(context.join("login")).unwrap();
+        let from = format!("FROM {}/library/busybox:1\n", registry.address());
+        std::fs::write(context.join("Dockerfile"), from + "RUN echo made > /made\n").unwrap();
+        Self {
+            podman,
+            registry,
+            context,
+        }
+    }
+
+    /// Plays an example with its secret, and gives what the build says.
+    fn plays(&self, name: &str) -> String {
+        self.plays_all(&self.documents(name))
+    }
+
+    /// Plays it once more: a cluster leaves a claim alone that is there, and podman would refuse to make it.
+    fn plays_again(&self, name: &str) -> String {
+        let mut documents = self.documents(name);
+        documents.retain(|document| document["kind"] != "PersistentVolumeClaim");
+        self.plays_all(&documents)
+    }
+
+    fn documents(&self, name: &str) -> Vec<Value> {
+        documents(
+            name,
+            &self.registry.address(),
+            self.context.to_str().unwrap(),
+        )
+    }
+
+    fn plays_all(&self, documents: &[Value]) -> String {
+        let text = |document| serde_yaml::to_string(document).unwrap();
+        let texts: Vec<_> = documents.iter().map(text).collect();
+        let file = self.podman.directory.path().join("played.yaml");
+        std::fs::write(&file, texts.join("---\n")).unwrap();
+        play(&self.podman, &file)
+    }
+}
+
 #[test]
 fn the_pod_of_the_examples_job_builds_and_pushes() {
     skip_without_ground!();
     skip_unless!(needs::program("podman"));
-    let podman = Podman::new();
-    move_image(&podman);
-    make_pause(&podman);
-    let registry = Registry::start(Options {
-        login: Some(Login {
-            user: "builder".to_owned(),
-            password: "change me".to_owned(),
-        }),
-        ..Options::default()
-    });
-    let registry = registry.unwrap();
-    let (layout, endpoint) = (base::busybox().unwrap(), registry.endpoint());
-    endpoint.push(&layout, "library/busybox", "1").unwrap();
-    let context = podman.directory.path().join("context");
-    std::fs::create_dir_all(context.join("login")).unwrap();
-    let from = format!("FROM {}/library/busybox:1\n", registry.address());
-    std::fs::write(context.join("Dockerfile"), from + "RUN echo made > /made\n").unwrap();
-    let file = podman.directory.path().join("job.yaml");
-    let documents = documents("job", &registry.address(), context.to_str().unwrap());
-    std::fs::write(&file, documents).unwrap();
-    play(&podman, &file);
-    validate::pushed(&endpoint, "team/app", "latest").unwrap();
+    let cluster = Cluster::new();
+    cluster.plays("job");
+    validate::pushed(&cluster.registry.endpoint(), "team/app", "latest").unwrap();
 }
 
-/// Plays a file, waits for its container, and takes the pod away again.
-fn play(podman: &Podman, file: &Path) {
+#[test]
+fn the_cache_of_the_examples_volume_outlives_the_pod() {
+    skip_without_ground!();
+    skip_unless!(needs::program("podman"));
+    let cluster = Cluster::new();
+    let first = cluster.plays("cache-volume");
+    let second = cluster.plays_again("cache-volume");
+    assert!(
+        !first.contains("CACHED") && second.contains("CACHED"),
+        "{first}{second}"
+    );
+    validate::pushed(&cluster.registry.endpoint(), "team/app", "latest").unwrap();
+}
+
+/// Plays a file, waits for its container, and takes the pod away again. Volumes stay.
+fn play(podman: &Podman, file: &Path) -> String {
     let settings = podman.directory.path().join("containers.conf");
     std::fs::write(&settings, SETTINGS).unwrap();
     let command = |arguments: &[&str]| {
@@ -64,6 +124,7 @@ fn play(podman: &Podman, file: &Path) {
     let said = process::finish(&mut command(&["logs", "build-app-build"])).unwrap();
     assert_eq!(status.trim(), "0", "{}", said.output);
     process::run(command(&["kube", "down"]).arg(file)).unwrap();
+    said.output
 }
 
 fn make_pause(podman: &Podman) {
@@ -76,7 +137,7 @@ fn make_pause(podman: &Podman) {
 }
 
 /// The documents of an example and of its secret, for a registry and a context on this machine.
-fn documents(name: &str, registry: &str, context: &str) -> String {
+fn documents(name: &str, registry: &str, context: &str) -> Vec<Value> {
     let read = |name: &str| {
         let path = cache::workspace().join(format!("examples/kubernetes/{name}.yaml"));
         let text = std::fs::read_to_string(path).unwrap();
@@ -90,12 +151,13 @@ fn documents(name: &str, registry: &str, context: &str) -> String {
     let secret: Value = serde_yaml::from_str(&read("secret")).unwrap();
     let login = secret["stringData"][".dockerconfigjson"].as_str().unwrap();
     std::fs::write(Path::new(context).join("login/config.json"), login).unwrap();
-    let mut texts = Vec::new();
-    for document in read(name).split("\n---\n") {
-        let pod = as_pod(serde_yaml::from_str(document).unwrap(), context);
-        texts.push(serde_yaml::to_string(&pod).unwrap());
-    }
-    texts.join("---\n")
+    let text = read(name);
+    let documents = text
+        .split("\n---\n")
+        .map(|document| serde_yaml::from_str(document).unwrap());
+    documents
+        .map(|document| as_pod(document, context))
+        .collect()
 }
 
 /// A Job as the pod that it makes, since podman knows no jobs; with the context, and with this machine's network.

@@ -6,6 +6,8 @@ use yadokari_testkit::layout::Image;
 use yadokari_testkit::{Docker, Mirror, cache, executor, needs, process, skip_unless, validate};
 
 use super::Place;
+use crate::support::job::{DEBUG, Ground, REPOSITORY, skip_without_ground};
+use crate::support::project::Project;
 
 /// A context with what the Dockerfile takes from it, and nothing of this workspace's build.
 fn context() -> tempfile::TempDir {
@@ -38,6 +40,20 @@ fn build(
     (name, image)
 }
 
+fn assert_labelled(image: &Image, target: &str) {
+    let labels = &image.config["config"]["Labels"];
+    let label = |name: &str| labels[format!("org.opencontainers.image.{name}")].clone();
+    assert_eq!(label("title"), "yadokari", "{target}");
+    assert_eq!(label("revision"), "abc", "{target}");
+    assert_eq!(label("licenses"), "Apache-2.0", "{target}");
+}
+
+/// Compressed bytes of all layers.
+fn size(image: &Image) -> u64 {
+    let layers = image.manifest["layers"].as_array().unwrap().iter();
+    layers.filter_map(|layer| layer["size"].as_u64()).sum()
+}
+
 #[test]
 fn the_flavours_are_small_and_labelled_and_start() {
     skip_unless!(needs::docker(), needs::registry());
@@ -46,17 +62,12 @@ fn the_flavours_are_small_and_labelled_and_start() {
     let executable = executor::path().unwrap().metadata().unwrap().len();
     for target in ["executor", "debug", "nonroot"] {
         let (name, image) = build(&place, context.path(), state.path(), target, &[]);
-        let config = &image.config["config"];
-        let label =
-            |name: &str| config["Labels"][format!("org.opencontainers.image.{name}")].clone();
-        assert_eq!(label("title"), "yadokari", "{target}");
-        assert_eq!(label("revision"), "abc", "{target}");
-        let layers = image.manifest["layers"].as_array().unwrap();
-        let size: u64 = layers
-            .iter()
-            .filter_map(|layer| layer["size"].as_u64())
-            .sum();
-        assert!(size < executable + 4_000_000, "{target} has {size} bytes");
+        assert_labelled(&image, target);
+        assert!(
+            size(&image) < executable + 4_000_000,
+            "{target} has {} bytes",
+            size(&image)
+        );
         let (_, said) = docker.container(&name).args(["version"]).run().unwrap();
         assert!(said.success().output.starts_with("yadokari "), "{target}");
     }
@@ -93,12 +104,20 @@ fn the_flavour_with_git_clones_what_it_builds() {
         ..Place::new()
     };
     let debian = "DEBIAN=docker.io/library/debian:bookworm";
-    let (name, _) = build(
+    let (name, image) = build(
         &place,
         context.path(),
         state.path(),
         "git",
         &["--build-arg", debian],
+    );
+    assert_labelled(&image, "git");
+    let base = image.manifest["layers"][0]["size"].as_u64().unwrap();
+    let executable = executor::path().unwrap().metadata().unwrap().len();
+    let added = size(&image) - base;
+    assert!(
+        added < executable + 60_000_000,
+        "{added} bytes over Debian's {base}"
     );
     let docker = Docker::start().unwrap();
     let script = "git init -q p && cd p && printf 'FROM scratch\\nCOPY a /\\n' > Dockerfile && touch a && \
@@ -110,4 +129,94 @@ fn the_flavour_with_git_clones_what_it_builds() {
         .run()
         .unwrap();
     assert!(said.success().output.contains("jq-"));
+}
+
+/// Nothing of another platform is run for it, so one machine is enough.
+#[test]
+fn the_images_of_two_platforms_come_from_one_build() {
+    skip_unless!(needs::registry());
+    let (place, context, state) = (Place::new(), context(), tempfile::tempdir().unwrap());
+    let dist = context.path().join("target/dist");
+    for architecture in ["amd64", "arm64"] {
+        std::fs::create_dir(dist.join(architecture)).unwrap();
+        let text = format!("an executable for {architecture}");
+        std::fs::write(dist.join(architecture).join("yadokari"), text).unwrap();
+    }
+    for target in ["executor", "debug", "nonroot"] {
+        let name = format!("{}/yadokari:{target}", place.registry.address());
+        let mut command = place.build(state.path());
+        command
+            .args(["--target", target, "--tag", &name, "--push", "--cache"])
+            .args([
+                "--build-arg",
+                "EXECUTABLE=cross",
+                "--platform",
+                "linux/amd64,linux/arm64",
+            ])
+            .arg(context.path());
+        process::finish(&mut command).unwrap().success();
+        for architecture in ["amd64", "arm64"] {
+            let said = executable_of(&place, target, architecture);
+            assert_eq!(
+                said,
+                format!("an executable for {architecture}"),
+                "{target}"
+            );
+        }
+    }
+}
+
+/// What an index has as `/kaniko/executor` for an architecture.
+fn executable_of(place: &Place, tag: &str, architecture: &str) -> String {
+    let endpoint = place.registry.endpoint();
+    let (_, index) = endpoint.manifest("yadokari", tag).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let mut entries = index["manifests"].as_array().unwrap().iter();
+    let entry = entries.find(|entry| entry["platform"]["architecture"] == architecture);
+    let digest = entry.unwrap()["digest"].as_str().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = endpoint.pull("yadokari", digest, directory.path()).unwrap();
+    let image = layout.image().unwrap();
+    assert_eq!(image.config["architecture"], architecture);
+    let layers = image.layers();
+    let mut found = layers.iter().rev().filter_map(|layer| {
+        let mut archive = tar::Archive::new(layout.open_layer(layer).unwrap());
+        archive.entries().unwrap().find_map(|entry| {
+            let mut entry = entry.unwrap();
+            let is_it = entry.path().unwrap().ends_with("kaniko/executor");
+            is_it.then(|| std::io::read_to_string(&mut entry).unwrap())
+        })
+    });
+    found.next().unwrap()
+}
+
+#[test]
+fn a_job_without_privileges_builds_our_image() {
+    skip_without_ground!();
+    let (ground, project) = (Ground::busybox(), Project::of(context()));
+    let script = "/kaniko/executor --context \"$CI_PROJECT_DIR\" --target debug --build-arg REVISION=abc \
+        --destination \"$CI_REGISTRY_IMAGE:debug\" && /kaniko/executor version";
+    let job = ground
+        .job(&project, DEBUG)
+        .entrypoint("sh")
+        .args(["-ec", script]);
+    job.run().unwrap().1.success();
+    let endpoint = ground.registry.endpoint();
+    assert_labelled(
+        &validate::pushed(&endpoint, REPOSITORY, "debug").unwrap(),
+        "debug",
+    );
+    ground.docker.login(&endpoint).unwrap();
+    let name = format!("{}/{REPOSITORY}:debug", ground.registry.address());
+    ground.docker.pull(&name).unwrap();
+    let container = ground.docker.container(&name).entrypoint("sh");
+    let (_, said) = container
+        .args(["-ec", "yadokari version; ls /workspace; id -u"])
+        .run()
+        .unwrap();
+    let said = said.success().output;
+    assert!(
+        said.starts_with("yadokari ") && said.ends_with("0\n"),
+        "{said}"
+    );
 }

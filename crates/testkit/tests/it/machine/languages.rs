@@ -1,44 +1,90 @@
-//! `examples/languages`: programs from the public package registries, built and started.
+//! `examples/languages`: programs from the public package registries, built in a job without privileges, changed, built on the
+//! machine from the job's cache, and started.
 
-use yadokari_testkit::{Docker, Mirror, cache, needs, process, skip_unless, validate};
+use std::path::Path;
+use std::process::Command;
 
-use super::Place;
+use yadokari_testkit::docker::Spec;
+use yadokari_testkit::{executor, needs, process, skip_unless, validate};
+
+use crate::support::job::{DEBUG, Ground, REPOSITORY};
+use crate::support::project::Project;
+
+/// The machine's certificate authorities, which a proxy before the package registries may need.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What the job of an example says.
+const JOB: &str = r#"
+/kaniko/executor --context "${CI_PROJECT_DIR}" --destination "${CI_REGISTRY_IMAGE}:latest" --secret id=ca,src=/authorities \
+  --network=host --cache=true --cache-repo="${CI_REGISTRY_IMAGE}/cache"
+"#;
 
 /// Builds an example twice, the second time after a change, and gives what its program prints.
 fn hello(language: &str, changed: &str) -> String {
-    let place = Place {
-        mirror: Mirror::debian().unwrap(),
-        ..Place::new()
-    };
-    let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let example = cache::workspace().join("examples/languages").join(language);
-    let mut copy = std::process::Command::new("cp");
-    process::run(copy.arg("-r").arg(example.join(".")).arg(project.path())).unwrap();
-    let name = format!("{}/{language}", place.registry.address());
-    let mut outputs = Vec::new();
-    for _ in 0..2 {
-        let mut build = place.build(state.path());
-        build
-            .args(["--network", "host", "--cache", "--tag", &name, "--push"])
-            .args(["--secret", "id=ca,src=/etc/ssl/certs/ca-certificates.crt"])
-            .arg(project.path());
-        outputs.push(process::finish(&mut build).unwrap().success().output);
-        let file = project.path().join(changed);
-        let text = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, text.replace("hello from", "hello again from")).unwrap();
-    }
-    assert!(outputs[1].contains("CACHED"), "{}", outputs[1]);
-    validate::pushed(&place.registry.endpoint(), language, "latest").unwrap();
-    let docker = Docker::start().unwrap();
-    docker.pull(&name).unwrap();
-    let (_, said) = docker.container(&name).run().unwrap();
+    let (ground, project) = (
+        Ground::debian(),
+        Project::copy_of(&format!("examples/languages/{language}")),
+    );
+    let job: Spec<'_> = ground.job(&project, DEBUG).entrypoint("sh");
+    let authorities = Path::new(AUTHORITIES);
+    let (_, said) = job
+        .volume(authorities, "/authorities")
+        .args(["-c", JOB])
+        .run()
+        .unwrap();
+    said.success();
+    let text = std::fs::read_to_string(project.join(changed)).unwrap();
+    project.write(changed, &text.replace("hello from", "hello again from"));
+    let state = tempfile::tempdir().unwrap();
+    let mut build = on_the_machine(&ground, &project);
+    let again = process::finish(build.arg("--state-dir").arg(state.path())).unwrap();
+    let again = again.success().output;
+    assert!(again.contains("CACHED"), "{again}");
+    let endpoint = ground.registry.endpoint();
+    validate::pushed(&endpoint, REPOSITORY, "latest").unwrap();
+    ground.docker.login(&endpoint).unwrap();
+    let name = format!("{}/{REPOSITORY}", ground.registry.address());
+    ground.docker.pull(&name).unwrap();
+    let (_, said) = ground.docker.container(&name).run().unwrap();
     said.success().output
+}
+
+/// The line of the examples' page, with the job's cache.
+fn on_the_machine(ground: &Ground, project: &Project) -> Command {
+    let (address, login) = (ground.registry.address(), ground.registry.login().unwrap());
+    let mut build = Command::new(executor::path().unwrap());
+    build.arg("build").arg(project.path());
+    build.args([
+        "--network",
+        "host",
+        "--secret",
+        &format!("id=ca,src={AUTHORITIES}"),
+    ]);
+    build.args(["--tag", &format!("{address}/{REPOSITORY}"), "--push"]);
+    build.args([
+        "--cache",
+        "--cache-repo",
+        &format!("{address}/{REPOSITORY}/cache"),
+    ]);
+    build
+        .env_remove("CI")
+        .env_remove("GITLAB_CI")
+        .env("KANIKO_REGISTRY_MIRROR", ground.mirror.address())
+        .env("CI_REGISTRY", &address)
+        .env("CI_REGISTRY_USER", &login.user)
+        .env("CI_REGISTRY_PASSWORD", &login.password);
+    build
 }
 
 /// What the tests of this file need.
 macro_rules! skip_without_packages {
     () => {
-        skip_unless!(needs::docker(), needs::registry(), needs::debian());
+        skip_unless!(
+            needs::root(),
+            needs::docker(),
+            needs::registry(),
+            needs::debian()
+        );
     };
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use yadokari_testkit::{cache, process};
 
 /// A directory with a project in it.
 #[derive(Debug)]
@@ -35,6 +36,20 @@ impl Project {
         project.write("notes/private.txt", "not for the image\n");
         project.write(".dockerignore", "notes\n.git\n");
         project
+    }
+
+    /// A copy of a directory of this repository.
+    pub(crate) fn copy_of(directory: &str) -> Self {
+        let project = Self::new("");
+        let from = cache::workspace().join(directory).join(".");
+        let mut copy = std::process::Command::new("cp");
+        process::run(copy.arg("-r").arg(from).arg(project.path())).unwrap();
+        project
+    }
+
+    /// A directory that is a project already.
+    pub(crate) fn of(directory: TempDir) -> Self {
+        Self { directory }
     }
 
     /// Writes a file below the project's directory.
