@@ -1,7 +1,10 @@
 //! What `--help` knows.
 
+mod names;
+
 use std::path::Path;
 
+use names::{DOCKER, KANIKO, WARMER};
 use yadokari::environment::Environment;
 use yadokari::flags::BuildFlags;
 use yadokari::flags::help::{Detail, with_help};
@@ -9,78 +12,6 @@ use yadokari::flags::parse::{
     command, definition, executor_command, executor_definition, flag_names, parse,
     warmer_definition,
 };
-
-/// Every flag that a user of kaniko may have in a pipeline.
-const KANIKO: &[&str] = &[
-    "annotation",
-    "build-arg",
-    "bucket",
-    "cache",
-    "cache-copy-layers",
-    "cache-dir",
-    "cache-repo",
-    "cache-run-layers",
-    "cache-ttl",
-    "cleanup",
-    "compressed-caching",
-    "compression",
-    "compression-level",
-    "context",
-    "context-sub-path",
-    "credential-helpers",
-    "custom-platform",
-    "customPlatform",
-    "destination",
-    "digest-file",
-    "dockerfile",
-    "dryrun",
-    "force",
-    "force-build-metadata",
-    "git",
-    "ignore-path",
-    "ignore-var-run",
-    "image-download-retry",
-    "image-format",
-    "image-fs-extract-retry",
-    "image-name-tag-with-digest-file",
-    "image-name-with-digest-file",
-    "insecure",
-    "insecure-pull",
-    "insecure-registry",
-    "kaniko-dir",
-    "label",
-    "log-format",
-    "log-timestamp",
-    "materialize",
-    "no-push",
-    "no-push-cache",
-    "oci-layout-path",
-    "pre-cleanup",
-    "preserve-context",
-    "push-ignore-immutable-tag-errors",
-    "push-retry",
-    "registry-certificate",
-    "registry-client-cert",
-    "registry-map",
-    "registry-mirror",
-    "reproducible",
-    "secret",
-    "single-snapshot",
-    "skip-default-registry-fallback",
-    "skip-push-permission-check",
-    "skip-tls-verify",
-    "skip-tls-verify-pull",
-    "skip-tls-verify-registry",
-    "skip-unused-stages",
-    "snapshot-mode",
-    "snapshotMode",
-    "tarPath",
-    "tar-path",
-    "target",
-    "use-new-run",
-    "verbosity",
-    "whitelist-var-run",
-];
 
 #[test]
 fn every_name_of_kaniko_is_a_flag_or_an_alias() {
@@ -227,59 +158,6 @@ fn every_flag_has_a_line_of_help() {
     }
 }
 
-/// Every flag of `docker buildx build` and of the classic `docker build`.
-const DOCKER: &[&str] = &[
-    "add-host",
-    "allow",
-    "annotation",
-    "attest",
-    "build-arg",
-    "build-context",
-    "builder",
-    "cache-from",
-    "cache-to",
-    "call",
-    "cgroup-parent",
-    "check",
-    "compress",
-    "cpu-period",
-    "cpu-quota",
-    "cpu-shares",
-    "cpuset-cpus",
-    "cpuset-mems",
-    "debug",
-    "disable-content-trust",
-    "file",
-    "force-rm",
-    "iidfile",
-    "isolation",
-    "label",
-    "load",
-    "memory",
-    "memory-swap",
-    "metadata-file",
-    "network",
-    "no-cache",
-    "no-cache-filter",
-    "output",
-    "platform",
-    "progress",
-    "provenance",
-    "pull",
-    "push",
-    "quiet",
-    "rm",
-    "sbom",
-    "secret",
-    "security-opt",
-    "shm-size",
-    "squash",
-    "ssh",
-    "tag",
-    "target",
-    "ulimit",
-];
-
 #[test]
 fn every_name_of_docker_is_a_flag_and_has_its_place_on_the_page() {
     let command = command();
@@ -300,29 +178,6 @@ fn every_name_of_docker_is_a_flag_and_has_its_place_on_the_page() {
         assert!(page.contains(&shown), "docs/docker.md lacks {shown}");
     }
 }
-
-/// Flags of kaniko's warmer.
-const WARMER: &[&str] = &[
-    "build-arg",
-    "cache-dir",
-    "cache-ttl",
-    "customPlatform",
-    "dockerfile",
-    "force",
-    "image",
-    "insecure-pull",
-    "insecure-registry",
-    "log-format",
-    "log-timestamp",
-    "registry-certificate",
-    "registry-client-cert",
-    "registry-map",
-    "registry-mirror",
-    "skip-default-registry-fallback",
-    "skip-tls-verify-pull",
-    "skip-tls-verify-registry",
-    "verbosity",
-];
 
 #[test]
 fn every_name_of_the_warmer_is_a_flag_or_an_alias() {

@@ -1,20 +1,18 @@
 //! `examples/gitlab`, run as a runner would: by `gitlab-ci-local`, in unprivileged containers, against a registry that wants a
-//! login. `examples/kubernetes`, compared with the schemas of Kubernetes.
+//! login.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::json;
 use tempfile::TempDir;
 use yadokari_testkit::process::{self, Finished};
-use yadokari_testkit::{Layout, Mirror, cache, needs, skip_unless, validate};
+use yadokari_testkit::{Mirror, cache, needs, skip_unless, validate};
 
 use crate::support::job::{COMMIT, DEBUG, Ground, REPOSITORY};
 
 /// The release that is used; later ones need a newer Node than Debian has.
 const GITLAB_CI_LOCAL: &str = "gitlab-ci-local@4.60.0";
-const KUBERNETES_VALIDATE: &str = "kubernetes-validate==1.31.0";
 
 /// A copy of `examples/gitlab` in a git repository, and all that its jobs need around them.
 struct Pipeline {
@@ -121,29 +119,6 @@ impl Pipeline {
     }
 }
 
-impl Pipeline {
-    /// Gives an image another time, that of its annotation.
-    fn make_old(&self, repository: &str, tag: &str) {
-        const CREATED: &str = "org.opencontainers.image.created";
-        let endpoint = self.ground.registry.endpoint();
-        let (_, manifest) = endpoint.manifest(repository, tag).unwrap();
-        let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        assert!(manifest["annotations"][CREATED].is_string(), "{manifest}");
-        manifest["annotations"][CREATED] = json!("2020-01-01T00:00:00Z");
-        let kind = format!("Content-Type: {}", manifest["mediaType"].as_str().unwrap());
-        let url = endpoint.url(&format!("{repository}/manifests/{tag}"));
-        let words = [
-            "-X",
-            "PUT",
-            "-H",
-            &kind,
-            "--data-binary",
-            &manifest.to_string(),
-        ];
-        assert_eq!(endpoint.call(&url, &words).unwrap().status, 201);
-    }
-}
-
 fn run(command: &mut Command) {
     process::run(command).unwrap();
 }
@@ -171,6 +146,9 @@ macro_rules! skip_without_runner {
         );
     };
 }
+
+// Below the macro that it uses.
+mod cleanup;
 
 fn set(tags: &[&str]) -> BTreeSet<String> {
     tags.iter().map(ToString::to_string).collect()
@@ -282,62 +260,6 @@ fn the_component_builds_what_its_inputs_say() {
 }
 
 #[test]
-fn the_scheduled_job_removes_what_is_old_and_keeps_releases() {
-    skip_without_runner!();
-    let pipeline = Pipeline::new(false);
-    pipeline.jobs(".gitlab-ci.yml", &["build"], &[]);
-    let endpoint = pipeline.ground.registry.endpoint();
-    let images = tempfile::tempdir().unwrap();
-    for (number, tag) in OLD.iter().enumerate() {
-        let created = format!("2020-01-{:02}T00:00:00Z", number + 1);
-        let layout = dated(&images.path().join(tag), &created);
-        endpoint.push(&layout, REPOSITORY, tag).unwrap();
-    }
-    let cache = format!("{REPOSITORY}/cache");
-    let before = pipeline.tags(&cache);
-    let record = before.iter().find(|tag| tag.len() == 64).unwrap();
-    pipeline.make_old(&cache, record);
-    // There is a registry and no GitLab.
-    let schedule = [("CI_PIPELINE_SOURCE", "schedule"), ("CI_API_V4_URL", "")];
-    let done = pipeline.jobs("cleanup.gitlab-ci.yml", &["cleanup"], &schedule);
-    assert_eq!(done.status, 0, "{}", done.output);
-    let kept = pipeline.tags(REPOSITORY);
-    let gone: Vec<_> = OLD.iter().filter(|tag| !kept.contains(**tag)).collect();
-    // Of what may go, the commit of a moment ago and nine more are the last ten.
-    assert_eq!(gone, [&"branch-01", &"branch-02"], "{}", done.output);
-    assert!(kept.contains(COMMIT) && kept.contains("latest") && kept.contains("v1.0.0"));
-    let left = pipeline.tags(&cache);
-    let gone: Vec<_> = before.difference(&left).collect();
-    assert_eq!(gone, [record], "{}", done.output);
-}
-
-/// Images of years ago: two releases, and eleven that were for a moment.
-const OLD: [&str; 13] = [
-    "v1.0.0",
-    "1.0.0",
-    "branch-01",
-    "branch-02",
-    "branch-03",
-    "branch-04",
-    "branch-05",
-    "branch-06",
-    "branch-07",
-    "branch-08",
-    "branch-09",
-    "branch-10",
-    "branch-11",
-];
-
-/// An image without layers of its own, made at a time.
-fn dated(directory: &Path, created: &str) -> Layout {
-    std::fs::create_dir(directory).unwrap();
-    let layout = Layout::create(directory).unwrap();
-    let config = json!({"architecture": "amd64", "os": "linux", "created": created, "config": {}});
-    layout.set_image("v1", config, &[]).unwrap();
-    layout
-}
-
-#[test]
 fn a_private_authority_is_trusted_when_it_is_named() {
     skip_without_runner!();
     let pipeline = Pipeline::new(true);
@@ -355,33 +277,4 @@ fn a_private_authority_is_trusted_when_it_is_named() {
     let done = pipeline.jobs(file, &["build"], &[("CA_FILE", "ca.pem")]);
     assert_eq!(done.status, 0, "{}", done.output);
     assert_eq!(pipeline.tags(REPOSITORY), set(&["latest"]));
-}
-
-#[test]
-fn manifests_are_what_kubernetes_accepts() {
-    skip_unless!(needs::program("python3"), needs::python_environments());
-    let place = cache::once("kubernetes-validate", |directory| {
-        process::run(Command::new("python3").args(["-m", "venv"]).arg(directory))?;
-        let mut pip = Command::new(directory.join("bin/pip"));
-        process::run(pip.args(["install", "--quiet", KUBERNETES_VALIDATE])).map(drop)
-    });
-    let directory = cache::workspace().join("examples/kubernetes");
-    let bin = place.unwrap().join("bin");
-    for name in [
-        "job",
-        "secret",
-        "user-namespace-pod",
-        "cache-volume",
-        "jenkins-pod",
-    ] {
-        validated(&bin, &directory.join(format!("{name}.yaml")));
-    }
-}
-
-fn validated(bin: &Path, manifest: &Path) {
-    // The environment was moved after it was made, and the first lines of its programs name the old place.
-    let mut command = Command::new(bin.join("python3"));
-    command.arg(bin.join("kubernetes-validate"));
-    let done = process::finish(command.args(["--strict", "-k", "1.31"]).arg(manifest)).unwrap();
-    assert_eq!(done.status, 0, "{}: {}", manifest.display(), done.output);
 }
