@@ -107,6 +107,8 @@ pub enum BuildErrorKind {
         source: Box<RegistryError>,
         /// A stage or a well-known image with a similar name, where there is no such image.
         suggestion: Option<String>,
+        /// Tags that its repository has, where only the tag is missing; the nearest first.
+        tags: Vec<String>,
     },
     /// A registry refused something else.
     #[error(transparent)]
@@ -114,6 +116,14 @@ pub enum BuildErrorKind {
     /// The files that a COPY or ADD names cannot be put where it says.
     #[error("{0}")]
     Copy(#[from] CopyFailure),
+    /// A source of a COPY is not there, and something of a similar name is.
+    #[error("\"{path}\": not found (did you mean {near}?)")]
+    Misspelt {
+        /// The source as a path in the tree it comes from.
+        path: String,
+        /// The path that is there.
+        near: String,
+    },
     /// A source of a COPY is not there, and an ignore file is why.
     #[error("\"{path}\": not found")]
     Ignored {
@@ -252,6 +262,26 @@ pub enum BuildErrorKind {
     Cancelled,
 }
 
+fn resolve_hint(
+    word: &str,
+    error: &RegistryError,
+    suggestion: Option<&str>,
+    tags: &[String],
+) -> Option<String> {
+    match (suggestion, tags) {
+        (_, [_, ..]) => Some(format!(
+            "`{}` is there and has other tags: {}",
+            error.repository,
+            tags.join(", ")
+        )),
+        // A registry that cannot be asked says nothing of images, so it is a stage that is meant.
+        (Some(stage), []) if !error.is_not_found() => Some(format!(
+            "no stage above is called `{word}`, so it was looked up as an image; the stage is called `{stage}`"
+        )),
+        _ => error.hint(),
+    }
+}
+
 fn not_found(error: &RegistryError) -> &'static str {
     if error.is_not_found() {
         ": not found"
@@ -374,7 +404,13 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match &self.0.kind {
             BuildErrorKind::Parse(error) => error.hint(),
-            BuildErrorKind::Resolve { source, .. } => source.hint(),
+            BuildErrorKind::Resolve {
+                word,
+                source,
+                suggestion,
+                tags,
+                ..
+            } => resolve_hint(word, source, suggestion.as_deref(), tags),
             BuildErrorKind::Registry(source) => source.hint(),
             BuildErrorKind::Ignored { path, file, .. } => {
                 Some(format!("add `!{}` to {file}", path.trim_start_matches('/')))
@@ -427,5 +463,64 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.kind.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use yadokari_registry::{Cause, Operation};
+
+    use super::*;
+
+    /// What is said of an image of which a registry says this.
+    fn hint(cause: Cause, suggestion: Option<&str>, tags: &[&str]) -> String {
+        let source = Box::new(RegistryError {
+            registry: "docker.io".to_owned(),
+            repository: "library/biuld".to_owned(),
+            operation: Operation::PullManifest("latest".to_owned()),
+            cause: Box::new(cause),
+        });
+        let kind = BuildErrorKind::Resolve {
+            word: "biuld".to_owned(),
+            reference: "docker.io/library/biuld:latest".to_owned(),
+            source,
+            suggestion: suggestion.map(str::to_owned),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        };
+        BuildError::from(kind).hint().unwrap_or_default()
+    }
+
+    fn silent() -> Cause {
+        Cause::Silent {
+            waited: Duration::from_secs(1),
+        }
+    }
+
+    fn missing() -> Cause {
+        Cause::Rejected {
+            status: 404,
+            code: None,
+            message: String::new(),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_had_may_be_a_stage_or_have_another_tag() {
+        let stage = hint(silent(), Some("build"), &[]);
+        assert!(
+            stage.contains("no stage above is called `biuld`"),
+            "{stage}"
+        );
+        assert!(stage.contains("the stage is called `build`"), "{stage}");
+        let tags = hint(missing(), None, &["1.0", "1.1"]);
+        assert!(tags.ends_with("has other tags: 1.0, 1.1"), "{tags}");
+        let image = hint(missing(), Some("alpine"), &[]);
+        assert!(
+            image.contains("check the spelling of `library/biuld`"),
+            "{image}"
+        );
     }
 }

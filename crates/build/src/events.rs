@@ -39,7 +39,14 @@ pub enum Event<'a> {
         /// All steps in the order of the file, with their titles.
         steps: &'a [PlannedStep],
     },
-    /// A step starts.
+    /// A step cannot start before other stages are done.
+    Waiting {
+        /// The step.
+        step: StepId,
+        /// The names of those stages.
+        stages: &'a [&'a str],
+    },
+    /// A step starts: what it reads from other stages is there.
     Started(StepId),
     /// Why a step that started is not in the cache, as far as the last build is known.
     Missed {

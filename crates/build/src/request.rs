@@ -16,6 +16,8 @@ pub struct BuildRequest {
     pub contexts: Contexts,
     /// The Dockerfile as given (`-` is standard input, an http(s) URL is fetched).
     pub dockerfile: String,
+    /// What messages call the Dockerfile, where that is not its path.
+    pub dockerfile_name: Option<String>,
     /// Stages to build; the first is the one published. Empty means the last stage of the file.
     pub targets: Vec<String>,
     /// Build arguments, in the order given; a later one of the same name wins.

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tracing::Instrument as _;
 use yadokari_image::History;
 use yadokari_image::media_type::Family;
-use yadokari_plan::{Base, Operation, Stage, StageId, Step};
+use yadokari_plan::{Base, Key, Operation, Stage, StageId, Step};
 use yadokari_tree::{Tree, diff};
 
 use crate::caching::lookup::Hit;
@@ -29,7 +29,8 @@ use crate::stage::layers::Layer;
 use crate::stage::pack::{Label, Sources};
 use crate::stage::rows::Rows;
 use crate::stage::stages::Stages;
-use crate::step::{At, Made, Waited, copy, run, workdir};
+use crate::step::begin::{Beginning, tell_waiting_for_base};
+use crate::step::{At, Made, copy, run, workdir};
 use crate::time::format;
 use crate::trace::work_span;
 use crate::work::{Work, step_id};
@@ -69,7 +70,7 @@ pub(crate) async fn build(
             stage,
             index,
             others: &others,
-            waited: &Waited::default(),
+            begun: &Beginning::default(),
         };
         if let Err(error) = walk.step(at, step).await {
             work.tell(Event::Failed(step_id(id, index)));
@@ -117,6 +118,7 @@ impl Walk {
                 }
             }
             Base::Stage(parent) => {
+                tell_waiting_for_base(work, stage.id, *parent, others);
                 let parent = others.built(*parent).await?;
                 Self {
                     files: StageFiles::on_top_of(&parent.files, directory).await,
@@ -142,26 +144,12 @@ impl Walk {
     }
 
     async fn step(&mut self, at: At<'_>, step: &Step) -> Result<(), BuildError> {
-        let id = step_id(at.stage.id, at.index);
-        let started = at.work.services.clock.now();
-        at.work.tell(Event::Started(id));
-        let known = self.standing.know(at, step).await?;
-        let outcome = match &known.hit {
-            Some(hit) => self.cached(at, step, hit, &known),
-            None => {
-                if step.operation.makes_layer() {
-                    early::begin(at.work);
-                }
-                if let Some(reasons) = at.work.reasons.get(&(at.stage.id, at.index)) {
-                    at.work.tell(Event::Missed { step: id, reasons });
-                }
-                self.work(at, step, known.names)
-                    .instrument(work_span!("step", "{}", step.title))
-                    .await?
-            }
-        };
+        let doing = self.find_or_do(at, step);
+        let (outcome, content) = at.beginning(&step.operation, doing).await?;
+        // A layer may have been found without what the step waited for.
+        at.begin();
         if step.operation.makes_layer() {
-            self.standing.pass(step, known.names.content);
+            self.standing.pass(step, content);
         }
         self.rows.extend(step.history.as_ref().map(|row| History {
             created: None,
@@ -170,14 +158,38 @@ impl Walk {
             empty_layer: row.empty_layer,
             ..History::default()
         }));
-        let since = at.work.services.clock.now().duration_since(started);
-        let took = at.waited.without(since.unwrap_or_default());
         at.work.tell(Event::Finished {
-            step: id,
+            step: step_id(at.stage.id, at.index),
             outcome,
-            took,
+            took: at.took(),
         });
         Ok(())
+    }
+
+    /// Takes a step's layer from the cache or makes it. Gives its key by content too, if that is known.
+    async fn find_or_do(
+        &mut self,
+        at: At<'_>,
+        step: &Step,
+    ) -> Result<(Outcome, Option<Key>), BuildError> {
+        let known = self.standing.know(at, step).await?;
+        if let Some(key) = at.work.keys.step(at.stage.id, at.index) {
+            let (stage, cached) = (&at.stage.name, known.hit.is_some());
+            tracing::debug!(stage, step = step.title, %key, cached, "cache key");
+        }
+        let outcome = match &known.hit {
+            Some(hit) => self.cached(at, step, hit, &known),
+            None => {
+                if step.operation.makes_layer() {
+                    early::begin(at.work);
+                }
+                at.missed();
+                self.work(at, step, known.names)
+                    .instrument(work_span!("step", "{}", step.title))
+                    .await?
+            }
+        };
+        Ok((outcome, known.names.content))
     }
 
     fn cached(&mut self, at: At<'_>, step: &Step, hit: &Hit, known: &Known) -> Outcome {

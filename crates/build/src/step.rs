@@ -1,5 +1,6 @@
 //! One file per kind of step.
 
+pub(crate) mod begin;
 pub(crate) mod caches;
 pub(crate) mod copy;
 pub(crate) mod mounts;
@@ -10,14 +11,13 @@ pub(crate) mod snapshots;
 pub(crate) mod workdir;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use yadokari_layer::Contents;
 use yadokari_plan::{Source, Stage, StageId};
 use yadokari_rootfs::{Root, Snapshot};
 use yadokari_tree::{Changes, Tree};
 
+use self::begin::Beginning;
 use crate::error::BuildError;
 use crate::stage::StageResult;
 use crate::stage::files::StageFiles;
@@ -33,24 +33,8 @@ pub(crate) struct At<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) index: usize,
     pub(crate) others: &'a Stages,
-    /// How long it stood still for other stages, which is no time of its own.
-    pub(crate) waited: &'a Waited,
-}
-
-/// Time that passed without work.
-#[derive(Debug, Default)]
-pub(crate) struct Waited(AtomicU64);
-
-impl Waited {
-    fn add(&self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.0.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    /// What is left of a time that holds the waits.
-    pub(crate) fn without(&self, time: Duration) -> Duration {
-        time.saturating_sub(Duration::from_micros(self.0.load(Ordering::Relaxed)))
-    }
+    /// Whether it began: standing still for other stages is no time of its own.
+    pub(crate) begun: &'a Beginning,
 }
 
 /// What a step made of its stage's files.
@@ -75,12 +59,7 @@ pub(crate) enum Made {
 impl At<'_> {
     /// What another stage came to, once it is built.
     pub(crate) async fn other(&self, id: &StageId) -> Result<Arc<StageResult>, BuildError> {
-        let clock = &self.work.services.clock;
-        let began = clock.now();
-        let result = self.others.built(*id).await;
-        let time = clock.now().duration_since(began);
-        self.waited.add(time.unwrap_or_default());
-        result
+        self.others.built(*id).await
     }
 
     /// The tree that a step reads, and the directory its files are in.

@@ -26,10 +26,19 @@ pub(crate) fn hint(error: &BuildError) -> Option<String> {
     }
     match error.kind() {
         BuildErrorKind::Failed { code, .. } => Some(of_status(*code).to_owned()),
-        BuildErrorKind::Copy(CopyFailure::Missing { .. } | CopyFailure::MissingPrefix { .. }) => {
+        BuildErrorKind::Misspelt { .. }
+        | BuildErrorKind::Copy(CopyFailure::Missing { .. } | CopyFailure::MissingPrefix { .. }) => {
             Some(
                 "paths are relative to the build context, or to the root of what `--from` names; \
                  check the spelling and case"
+                    .to_owned(),
+            )
+        }
+        BuildErrorKind::Context(ContextError::Open { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            Some(
+                "the context is a directory, an archive or a URL; a path is relative to the working directory"
                     .to_owned(),
             )
         }

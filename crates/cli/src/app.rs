@@ -11,7 +11,8 @@ use tracing::Instrument as _;
 use yadokari_sandbox::{IdMap, UserNamespace, UserNamespaceError};
 
 use crate::command::{self, login};
-use crate::console::{Console, Screen};
+use crate::console::style::Paper;
+use crate::console::{Console, Screen, columns_of_stderr};
 use crate::convert::{self, Action, ConsoleSettings, Job, UsageError};
 use crate::environment::Environment;
 use crate::flags::commands::Build;
@@ -315,5 +316,9 @@ fn tell(failure: &Failure, environment: &Environment) {
     let refused = environment.text("NO_COLOR").is_some();
     let color =
         !refused && (environment.terminals.stderr || environment.text("GITLAB_CI").is_some());
-    let _ = std::io::stderr().write_all(failure.render(color).as_bytes());
+    let paper = Paper {
+        color,
+        columns: columns_of_stderr(),
+    };
+    let _ = std::io::stderr().write_all(failure.render(paper).as_bytes());
 }

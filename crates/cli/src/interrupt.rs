@@ -24,6 +24,33 @@ pub struct Interrupted {
     pub name: &'static str,
 }
 
+/// What is told of signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The first: work is asked to end.
+    Ending(&'static str),
+    /// Another one: work is given up.
+    GivingUp(&'static str),
+}
+
+impl Told {
+    /// The signal's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ending(name) | Self::GivingUp(name) => name,
+        }
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ending(name) => write!(f, "{name}: ending what runs and tidying up"),
+            Self::GivingUp(name) => write!(f, "{name} again: giving up what has not ended"),
+        }
+    }
+}
+
 impl Interrupt {
     /// Starts to listen.
     ///
@@ -38,8 +65,8 @@ impl Interrupt {
         })
     }
 
-    /// Runs `work` to its end. After a signal, `cancel` is set and `on_signal` told its name, and work that
-    /// does not end by itself soon is given up.
+    /// Runs `work` to its end. After a signal, `cancel` is set and `on_signal` told of it, and work that
+    /// does not end by itself soon is given up; at a second signal at once.
     ///
     /// # Errors
     ///
@@ -47,7 +74,7 @@ impl Interrupt {
     pub async fn guard<T>(
         mut self,
         cancel: &Cancel,
-        on_signal: impl FnOnce(&str),
+        mut on_signal: impl FnMut(Told),
         work: impl Future<Output = T>,
     ) -> Result<T, Interrupted> {
         let mut work = std::pin::pin!(work);
@@ -56,9 +83,14 @@ impl Interrupt {
             name = self.next() => name,
         };
         cancel.cancel();
-        on_signal(name);
-        let done = tokio::time::timeout(GRACE, &mut work).await;
-        done.map_err(|_| Interrupted { name })
+        on_signal(Told::Ending(name));
+        tokio::select! {
+            done = tokio::time::timeout(GRACE, &mut work) => done.map_err(|_| Interrupted { name }),
+            name = self.next() => {
+                on_signal(Told::GivingUp(name));
+                Err(Interrupted { name })
+            }
+        }
     }
 
     async fn next(&mut self) -> &'static str {
@@ -81,7 +113,28 @@ pub fn exit_code(signal: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::Signal;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_second_signal_does_not_wait_for_work_that_does_not_end() {
+        let interrupt = Interrupt::listen().unwrap();
+        let cancel = Cancel::new();
+        let mut told = Vec::new();
+        let raise = || rustix::process::kill_process(rustix::process::getpid(), Signal::HUP);
+        raise().unwrap();
+        let on_signal = |news: Told| {
+            told.push(news);
+            if told.len() == 1 {
+                raise().unwrap();
+            }
+        };
+        let done = interrupt.guard(&cancel, on_signal, std::future::pending::<()>());
+        assert_eq!(done.await, Err(Interrupted { name: "SIGHUP" }));
+        assert_eq!(told, [Told::Ending("SIGHUP"), Told::GivingUp("SIGHUP")]);
+        assert!(cancel.is_cancelled());
+    }
 
     #[test]
     fn a_signal_gives_the_exit_code_that_shells_give_it() {

@@ -8,7 +8,8 @@ use yadokari_build::BuildError;
 use yadokari_dockerfile::Span;
 
 use crate::advice;
-use crate::console::style::{Ink, paint};
+use crate::console::fold::fold;
+use crate::console::style::{Ink, Paper, paint};
 use crate::convert::UsageError;
 
 /// Exit code of a command line that cannot be used.
@@ -40,6 +41,15 @@ pub struct Excerpt {
     pub lines: Vec<String>,
     /// Where they are.
     pub span: Span,
+}
+
+/// How the line of an excerpt is named.
+#[derive(Debug, Clone, Copy)]
+enum Naming {
+    /// By its number.
+    Short,
+    /// In words too, where the file's name does not tell what kind of file it is.
+    InWords,
 }
 
 /// More lines than these of one instruction are not shown.
@@ -90,18 +100,29 @@ impl Failure {
     }
 
     /// The lines for people, each with its end.
-    pub fn render(&self, color: bool) -> String {
-        let mut out = format!("{}: {}\n", paint(color, Ink::Error, "error"), self.message);
+    pub(crate) fn render(&self, paper: Paper) -> String {
+        let mut out = String::new();
+        let label = paint(paper.color, Ink::Error, "error");
+        line(&mut out, paper, "", &label, &self.message);
         if let Some(excerpt) = &self.excerpt {
-            excerpt.render(color, &mut out);
+            excerpt.render(paper.color, Naming::InWords, &mut out);
         }
         for cause in &self.causes {
-            line(&mut out, "  ", "cause", cause);
+            line(&mut out, paper, "  ", "cause", cause);
         }
         if let Some(hint) = &self.hint {
-            line(&mut out, "", &paint(color, Ink::Strong, "hint"), hint);
+            let label = paint(paper.color, Ink::Strong, "hint");
+            line(&mut out, paper, "", &label, hint);
         }
         out
+    }
+
+    /// The lines for people on endless paper without colours, each with its end.
+    pub fn to_text(&self) -> String {
+        self.render(Paper {
+            color: false,
+            columns: None,
+        })
     }
 }
 
@@ -147,14 +168,14 @@ impl Excerpt {
         }
     }
 
-    /// The place and its lines, each with its end.
+    /// The place and its lines, each with its end, below words that name the line.
     pub fn to_text(&self, color: bool) -> String {
         let mut out = String::new();
-        self.render(color, &mut out);
+        self.render(color, Naming::Short, &mut out);
         out
     }
 
-    fn render(&self, color: bool, out: &mut String) {
+    fn render(&self, color: bool, naming: Naming, out: &mut String) {
         let line = self
             .span
             .columns
@@ -162,10 +183,9 @@ impl Excerpt {
         let width = self.span.last_line.to_string().len();
         let arrow = paint(color, Ink::Faint, "-->");
         // Files of other names say in words that the number is a line.
-        let words = if self.file.ends_with("Dockerfile") {
-            String::new()
-        } else {
-            format!(" (line {line})")
+        let words = match naming {
+            Naming::InWords if !self.file.ends_with("Dockerfile") => format!(" (line {line})"),
+            _ => String::new(),
         };
         let _ = writeln!(
             out,
@@ -235,11 +255,18 @@ fn expand(text: &str) -> String {
 }
 
 /// A label and a text whose further lines are indented below the first.
-fn line(out: &mut String, indent: &str, label: &str, text: &str) {
+fn line(out: &mut String, paper: Paper, indent: &str, label: &str, text: &str) {
     let mut lines = text.lines();
-    let _ = writeln!(out, "{indent}{label}: {}", lines.next().unwrap_or_default());
-    for more in lines {
-        let _ = writeln!(out, "{indent}  {more}");
+    let first = format!("{indent}{label}: {}", lines.next().unwrap_or_default());
+    let more = lines.map(|more| format!("{indent}  {more}"));
+    for line in std::iter::once(first).chain(more) {
+        let pieces = match paper.columns {
+            Some(columns) => fold(&line, columns, indent.len() + 2),
+            None => vec![line],
+        };
+        for piece in pieces {
+            let _ = writeln!(out, "{piece}");
+        }
     }
 }
 
@@ -290,12 +317,12 @@ error: source `dist/app` is not in the build context
   cause: excluded by .dockerignore:3 (`dist/`)
 hint: add `!dist/app` to .dockerignore
 ";
-        assert_eq!(failure(span).render(false), expected);
+        assert_eq!(failure(span).to_text(), expected);
     }
 
     #[test]
     fn whole_lines_are_shown_without_marks_and_tabs_are_spaces() {
-        let rendered = failure(Span::lines(4, 5)).render(false);
+        let rendered = failure(Span::lines(4, 5)).to_text();
         assert!(
             rendered.contains("  --> Dockerfile:4\n4 | RUN a && \\\n5 |     b\n"),
             "{rendered}"
@@ -306,7 +333,9 @@ hint: add `!dist/app` to .dockerignore
     fn a_file_of_another_name_says_line_in_words() {
         let mut failure = failure(Span::line(1));
         failure.excerpt.as_mut().unwrap().file = "app.docker".to_owned();
-        assert!(failure.render(false).contains("--> app.docker:1 (line 1)"));
+        assert!(failure.to_text().contains("--> app.docker:1 (line 1)"));
+        let warned = failure.excerpt.unwrap().to_text(false);
+        assert!(warned.contains("--> app.docker:1\n"), "{warned}");
     }
 
     #[test]
@@ -331,7 +360,10 @@ hint: add `!dist/app` to .dockerignore
                 end: 2,
             })),
         ] {
-            failure(span).render(true);
+            failure(span).render(Paper {
+                color: true,
+                columns: Some(20),
+            });
         }
     }
 

@@ -143,9 +143,25 @@ fn prepare_state(
     }
 }
 
+/// Tells those who look closer what commands can be run in.
+fn tell(probe: &yadokari_sandbox::Probe) {
+    for attempt in &probe.attempts {
+        let (isolation, overlay) = (attempt.isolation, attempt.overlay);
+        match &attempt.obstacle {
+            None => {
+                tracing::debug!(%isolation, overlay, landlock = attempt.landlock, "isolation works")
+            }
+            Some(yadokari_sandbox::Obstacle { reason, .. }) => {
+                tracing::debug!(%isolation, reason, "isolation does not work");
+            }
+        }
+    }
+}
+
 /// The best that works, or what is wanted. Where nothing works, a build may still have no RUN.
 fn runner(settings: Settings, wanted: IsolationFlag) -> Result<Arc<dyn Runner>, Failure> {
     let probe = yadokari_sandbox::probe(&settings);
+    tell(&probe);
     let wanted = match wanted {
         IsolationFlag::Auto => {
             return Ok(match probe.best() {

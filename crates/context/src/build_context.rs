@@ -49,7 +49,7 @@ pub enum ContextKind {
 #[non_exhaustive]
 pub enum ContextError {
     /// The directory or archive cannot be opened, or no room made for it.
-    #[error("cannot open build context {}", path.display())]
+    #[error("cannot open build context `{}`", path.display())]
     Open {
         /// The file or directory.
         path: PathBuf,

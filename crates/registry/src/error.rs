@@ -278,8 +278,14 @@ impl fmt::Display for RegistryError {
 }
 
 impl std::error::Error for RegistryError {
+    /// What lies behind the cause. Of a connection that did not come about it is the last reason: those above it only say
+    /// that there was no connection.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.source()
+        let next = self.cause.source();
+        match *self.cause {
+            Cause::Connect { .. } => next.map(last),
+            _ => next,
+        }
     }
 }
 
@@ -409,14 +415,27 @@ impl RegistryError {
                 "{registry} limits the rate of requests; log in, or use a registry mirror"
             )),
             Cause::Rejected { status: 404, .. } => Some(format!(
-                "check the spelling of `{}` and that it exists on {registry}; private images also look like this without credentials",
-                self.repository
+                "check the spelling of {} and that it exists on {registry}; private images also look like this without credentials",
+                self.asked_for()
             )),
             Cause::Rejected { status: 413, .. } => Some(format!(
                 "a proxy in front of {registry} limits the size of requests"
             )),
             Cause::Connect { problem, .. } => self.connect_hint(*problem),
             _ => None,
+        }
+    }
+
+    /// The words of the user that may be misspelt.
+    fn asked_for(&self) -> String {
+        let repository = &self.repository;
+        match &self.operation {
+            Operation::PullManifest(name) | Operation::FindManifest(name)
+                if !name.contains(':') =>
+            {
+                format!("`{repository}` and of its tag `{name}`")
+            }
+            _ => format!("`{repository}`"),
         }
     }
 
@@ -459,6 +478,12 @@ impl RegistryError {
             _ => None,
         }
     }
+}
+
+fn last<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .unwrap_or(error)
 }
 
 fn described(code: Option<&str>, message: &str) -> String {
@@ -524,6 +549,18 @@ mod tests {
             rejected(403).to_string(),
             "check push permission for r.io/a/b: status 403: DENIED: no"
         );
+    }
+
+    #[test]
+    fn what_is_not_found_is_named_with_its_tag() {
+        let mut error = rejected(404);
+        for (name, expected) in [
+            ("latset", "spelling of `a/b` and of its tag `latset` and"),
+            ("sha256:1234", "spelling of `a/b` and"),
+        ] {
+            error.operation = Operation::PullManifest(name.to_owned());
+            assert!(error.hint().unwrap().contains(expected), "{name}");
+        }
     }
 
     #[test]

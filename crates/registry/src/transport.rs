@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -174,7 +174,9 @@ impl Transport {
             Payload::Piece { .. } => self.timeouts.upload,
             _ => self.timeouts.read,
         };
+        let began = Instant::now();
         let answer = watched(builder, &progress, patience).await;
+        tell(&request.method, url, &answer, began.elapsed());
         match progress.failure() {
             Some(source) if answer.is_err() => Err(Cause::Source { source }),
             _ => answer,
@@ -362,6 +364,20 @@ fn counted(
             }
         }
     })
+}
+
+/// Tells those who look closer of a request. Queries may be signed and stay out of it.
+fn tell(method: &Method, url: &Url, answer: &Result<Response, Cause>, took: Duration) {
+    let (url, milliseconds) = (without_query(url), took.as_millis());
+    match answer {
+        Ok(answer) => {
+            let status = answer.status().as_u16();
+            tracing::debug!(%method, %url, status, milliseconds, "request");
+        }
+        Err(error) => {
+            tracing::debug!(%method, %url, %error, milliseconds, "request without an answer")
+        }
+    }
 }
 
 /// Sends, as long as within each `patience` some of the body is taken or the answer comes.

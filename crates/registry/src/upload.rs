@@ -87,6 +87,7 @@ impl Client {
         });
         match answer.await {
             Ok(response) if response.status() == StatusCode::CREATED => {
+                tracing::debug!(%digest, %from, to = %repository, "mounted a blob");
                 self.inner.held.note(repository, digest);
                 Ok(Mount::Mounted)
             }

@@ -27,6 +27,7 @@ pub mod needs;
 pub mod process;
 pub mod registry;
 pub mod tap;
+pub mod terminal;
 pub mod user;
 pub mod validate;
 
@@ -39,3 +40,4 @@ pub use listing::Listing;
 pub use mirror::Mirror;
 pub use registry::Registry;
 pub use tap::Tap;
+pub use terminal::Terminal;

@@ -27,6 +27,7 @@ const PROGRAMS: &[&str] = &[
     "setfattr",
     "setpriv",
     "skopeo",
+    "tmux",
     "umoci",
     "useradd",
     "xz",

@@ -6,6 +6,7 @@
 
 mod archive;
 mod filter;
+mod near;
 mod operand;
 mod origin;
 mod place;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use archive::ExtractFailure;
 pub(crate) use archive::{Extraction, copy_digesting};
+pub(crate) use near::nearest_path;
 pub(crate) use origin::{Origin, Origins, ScratchPath};
 pub(crate) use place::{Owner, Placement, Rules};
 pub(crate) use select::{Selected, select, select_with_parents};

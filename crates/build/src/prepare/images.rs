@@ -1,6 +1,7 @@
 //! Images that a Dockerfile names: resolved before anything runs, downloaded only when needed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use yadokari_dockerfile::{Dockerfile, suggest};
@@ -11,6 +12,7 @@ use yadokari_image::{
 use yadokari_plan::{
     ImageKey, ImageRequest, ImageSource, Images, Plan, Progress, Request, ResolvedImage,
 };
+use yadokari_registry::RegistryError;
 use yadokari_store::{Layout, LayoutName};
 
 use crate::error::{BuildError, BuildErrorKind};
@@ -89,15 +91,21 @@ async fn from_registry(
         .registry
         .resolve_image(reference, &wanted.key.platform)
         .await;
-    let image = resolved.map_err(|source| BuildErrorKind::Resolve {
-        word: wanted.word.clone(),
-        reference: reference.to_string(),
-        suggestion: source
-            .is_not_found()
-            .then(|| similar(&wanted.word, dockerfile))
-            .flatten(),
-        source: Box::new(source),
-    })?;
+    let image = match resolved {
+        Ok(image) => image,
+        Err(source) => {
+            let tags = similar_tags(reference, &source, services).await;
+            return Err(BuildErrorKind::Resolve {
+                word: wanted.word.clone(),
+                reference: reference.to_string(),
+                suggestion: similar(&wanted.word, dockerfile, source.is_not_found())
+                    .filter(|_| tags.is_empty()),
+                source: Box::new(source),
+                tags,
+            }
+            .into());
+        }
+    };
     Ok(SourceImage {
         manifest: image.manifest,
         config: image.config,
@@ -115,15 +123,39 @@ const WELL_KNOWN: [&str; 12] = [
     "scratch", "ubuntu",
 ];
 
-/// The nearest name of a stage or a well-known image.
-fn similar(word: &str, dockerfile: &Dockerfile) -> Option<String> {
+/// The nearest name of a stage, or of a well-known image where it is known that there is none of the name given.
+fn similar(word: &str, dockerfile: &Dockerfile, is_missing: bool) -> Option<String> {
     let stages = dockerfile.stages.iter();
     let stages = stages.filter_map(|stage| stage.name.as_deref());
     let (name, tag) = word
         .split_once(':')
         .map_or((word, ""), |(name, _)| (name, &word[name.len()..]));
-    let nearest = suggest::nearest(name, stages.chain(WELL_KNOWN))?;
+    let images = WELL_KNOWN.iter().filter(|_| is_missing).copied();
+    let nearest = suggest::nearest(name, stages.chain(images))?;
     Some(format!("{nearest}{tag}"))
+}
+
+/// So many tags are named.
+const MOST_TAGS: usize = 5;
+/// A registry that takes longer to list them is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The tags that a repository has instead of the one that is missing, the nearest first.
+async fn similar_tags(
+    reference: &Reference,
+    error: &RegistryError,
+    services: &Services,
+) -> Vec<String> {
+    let Some(wanted) = reference.tag().filter(|_| error.is_not_found()) else {
+        return Vec::new();
+    };
+    let listed = services.registry.tags(reference.name());
+    let Ok(Ok(mut tags)) = tokio::time::timeout(PATIENCE, listed).await else {
+        return Vec::new();
+    };
+    tags.sort_by_cached_key(|tag| suggest::distance(wanted, tag));
+    tags.truncate(MOST_TAGS);
+    tags
 }
 
 /// Reads `PATH[:TAG][@DIGEST]`; without either the directory must hold one image. Of an index the platform's image is taken.

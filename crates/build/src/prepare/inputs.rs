@@ -66,7 +66,7 @@ impl Inputs {
         let context = fetch_main(request, services, scratch).await?;
         let found = read_dockerfile(request, services, &context, scratch).await?;
         let file = Arc::new(SourceFile {
-            name: found.name.clone(),
+            name: request.dockerfile_name.clone().unwrap_or(found.name),
             bytes: found.bytes,
         });
         let check = check_options(request).map_err(|error| error.in_file(&file))?;

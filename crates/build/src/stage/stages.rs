@@ -71,6 +71,12 @@ impl Stages {
         done
     }
 
+    /// Whether a stage is built and not done yet.
+    pub(crate) fn is_awaited(&self, id: StageId) -> bool {
+        let told = self.0.get(&id);
+        told.is_some_and(|told| told.clone().now_or_never().is_none())
+    }
+
     /// Waits for a stage.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use super::{At, Made, accounts};
 use crate::blocking::blocking;
 use crate::copy::{
     CopyFailure, ExtractFailure, Extraction, Origin, Origins, Owner, Placement, Rules, ScratchPath,
-    Selected, copy_digesting, select, select_with_parents, shown,
+    Selected, copy_digesting, nearest_path, select, select_with_parents, shown,
 };
 use crate::error::{BuildError, BuildErrorKind};
 use crate::stage::files::StageFiles;
@@ -62,7 +62,7 @@ pub(crate) async fn copy(
         job.own = Some(files.root(at.work).await?.0);
         (placed, stay) = place(at, &job).await;
     }
-    let placed = placed.map_err(|error| explain(at, copy, error))?;
+    let placed = placed.map_err(|error| explain(at, &job, error))?;
     if placed.replaces_unread_files() {
         // Files of the layers below are digested while those layers are packed.
         for layer in files.layers() {
@@ -117,32 +117,40 @@ async fn owner(
     Ok(Some(Accounts::default().owner(words)))
 }
 
-/// A source that is missing because an ignore file hides it deserves to be told so.
-fn explain(at: At<'_>, copy: &Copy, error: BuildError) -> BuildError {
+/// A source that is missing because an ignore file hides it, or because its name is misspelt, deserves to be told so.
+fn explain(at: At<'_>, job: &Job, error: BuildError) -> BuildError {
     let BuildErrorKind::Copy(CopyFailure::Missing { path }) = error.kind() else {
         return error;
     };
-    let files = match &copy.from {
+    if let Some(ignored) = ignored(at, &job.copy.from, path) {
+        return ignored.into();
+    }
+    match nearest_path(&job.tree, path) {
+        Some(near) => BuildErrorKind::Misspelt {
+            path: path.clone(),
+            near,
+        }
+        .into(),
+        None => error,
+    }
+}
+
+/// The line of an ignore file that hides a path.
+fn ignored(at: At<'_>, from: &Source, path: &str) -> Option<BuildErrorKind> {
+    let files = match from {
         Source::Context => &at.work.context,
         Source::Named(name) => &at.work.named[name],
-        _ => return error,
+        _ => return None,
     };
-    let Some(ignore) = &files.ignore else {
-        return error;
-    };
-    let Some(pattern) = ignore
-        .patterns
-        .excludes(path.trim_start_matches('/').as_bytes())
-    else {
-        return error;
-    };
-    BuildErrorKind::Ignored {
-        path: path.clone(),
+    let ignore = files.ignore.as_ref()?;
+    let inside = path.trim_start_matches('/').as_bytes();
+    let pattern = ignore.patterns.excludes(inside)?;
+    Some(BuildErrorKind::Ignored {
+        path: path.to_owned(),
         file: ignore.file.clone(),
         line: pattern.line,
         pattern: pattern.text.clone(),
-    }
-    .into()
+    })
 }
 
 /// A copy with everything it needs, to be done on a thread of its own.

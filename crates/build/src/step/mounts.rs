@@ -57,6 +57,14 @@ impl Prepared {
             caches.extend(Wanted::find(at, mount).await?);
         }
         prepared.caches(at, caches).await?;
+        for sandbox::Mount {
+            target,
+            source,
+            read_only,
+        } in &prepared.mounts
+        {
+            tracing::debug!(target = %target.display(), ?source, read_only, "mount");
+        }
         Ok(prepared)
     }
 

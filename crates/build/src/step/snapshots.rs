@@ -110,7 +110,7 @@ impl Running {
             }
         };
         let changes = Arc::new(diff(&before, &after));
-        tracing::debug!(elapsed = ?started.elapsed(), changes = changes.len(), overlay = snapshot.is_none(), "snapshot");
+        tracing::debug!(elapsed = ?started.elapsed(), changes = changes.len(), overlay = snapshot.is_none(), "found what the command changed");
         Ok(Made::OnDisk {
             changes,
             after,

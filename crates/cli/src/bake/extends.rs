@@ -51,6 +51,7 @@ impl Target {
         }
         if later.inline.is_some() {
             self.dockerfile = None;
+            self.inline_in = later.inline_in;
         }
         if later.dockerfile.is_some() {
             self.inline = None;

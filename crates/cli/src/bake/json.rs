@@ -125,7 +125,7 @@ fn set(target: &mut Target, key: &str, node: &Node<'_>) -> Result<(), BakeError>
         "inherits" | "description" => {}
         "context" => target.context = node.text()?,
         "dockerfile" => target.dockerfile = Some(node.text()?),
-        "dockerfile-inline" => target.inline = Some(node.text()?),
+        "dockerfile-inline" => target.set_inline(node, "target")?,
         "args" => target.args = node.pairs()?.into_iter().collect(),
         "labels" => target.labels = node.full_pairs()?.into_iter().collect(),
         "annotations" => target.annotations = node.words()?,

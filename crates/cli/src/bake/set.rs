@@ -100,7 +100,10 @@ fn apply(target: &mut Target, key: &str, value: &str, fresh: bool) -> Result<(),
     match key {
         "context" => value.clone_into(&mut target.context),
         "dockerfile" => target.dockerfile = word,
-        "dockerfile-inline" => target.inline = word,
+        "dockerfile-inline" => {
+            target.inline = word;
+            "--set".clone_into(&mut target.inline_in);
+        }
         "target" => target.target = word,
         "network" => target.network = word,
         "shm-size" => target.shm_size = word,

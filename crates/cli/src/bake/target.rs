@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::error::BakeError;
+use super::node::Node;
+
 /// One target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
@@ -11,6 +14,8 @@ pub struct Target {
     pub dockerfile: Option<String>,
     /// A Dockerfile that stands in the description.
     pub inline: Option<String>,
+    /// Where that Dockerfile stands, for messages: `compose.yaml (service web)`.
+    pub inline_in: String,
     /// Build arguments; those without a value come from the environment.
     pub args: BTreeMap<String, Option<String>>,
     /// Stage to build.
@@ -94,6 +99,14 @@ impl Target {
         self.contexts
             .values()
             .filter_map(|value| value.strip_prefix("target:"))
+    }
+
+    /// Takes a Dockerfile that stands in a description; `kind` is what targets are called there.
+    pub(super) fn set_inline(&mut self, node: &Node<'_>, kind: &str) -> Result<(), BakeError> {
+        let name = node.path.get(1).map_or("", String::as_str);
+        self.inline = Some(node.text()?);
+        self.inline_in = format!("{} ({kind} {name})", node.file.name.display());
+        Ok(())
     }
 
     /// What makes two targets share stages: the same files.

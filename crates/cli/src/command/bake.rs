@@ -22,7 +22,7 @@ use crate::console::{Console, Scoped};
 use crate::convert::Job;
 use crate::environment::Environment;
 use crate::flags;
-use crate::interrupt::{Interrupt, exit_code};
+use crate::interrupt::{Interrupt, Told, exit_code};
 use crate::report::{Failure, UNUSABLE};
 use crate::services;
 
@@ -124,10 +124,10 @@ pub async fn run(
     )?;
     let cancels: Vec<Cancel> = jobs.jobs.iter().map(|_| Cancel::new()).collect();
     let mut stopped = None;
-    let on_signal = |signal: &str| {
+    let on_signal = |told: Told| {
         cancels.iter().for_each(Cancel::cancel);
-        stopped = Some(exit_code(signal));
-        console.notice(&format!("{signal}: ending what runs and tidying up"));
+        stopped = Some(exit_code(told.name()));
+        console.notice(&told.to_string());
     };
     let work = build_all(jobs, &services, &cancels, console);
     let done = interrupt.guard(&services.cancel, on_signal, work).await;
@@ -208,6 +208,8 @@ fn tell(jobs: &Jobs, outcomes: &[Outcome], console: &Console, started: Instant) 
         console.summary(started.elapsed());
         return 0;
     }
+    let built = outcomes.len() - failed.len();
+    console.partial_summary(started.elapsed(), built, outcomes.len());
     console.close();
     for (named, failure) in &failed {
         console.failure(&Failure {
@@ -215,7 +217,6 @@ fn tell(jobs: &Jobs, outcomes: &[Outcome], console: &Console, started: Instant) 
             ..Failure::clone(failure)
         });
     }
-    let built = outcomes.len() - failed.len();
     let failure = Failure::told(format!(
         "{} of {} targets failed, {built} built",
         failed.len(),

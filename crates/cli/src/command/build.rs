@@ -14,7 +14,7 @@ use super::Stdout;
 use crate::console::Console;
 use crate::convert::{Action, Job};
 use crate::environment::Environment;
-use crate::interrupt::{Interrupt, exit_code};
+use crate::interrupt::{Interrupt, Told, exit_code};
 use crate::report::{Excerpt, FAILED, Failure};
 use crate::services;
 
@@ -40,9 +40,9 @@ pub async fn run(
         job.action == Action::Build,
     )?;
     let stopped = Cell::new(None);
-    let on_signal = |signal: &str| {
-        stopped.set(Some(exit_code(signal)));
-        console.notice(&format!("{signal}: ending what runs and tidying up"));
+    let on_signal = |told: Told| {
+        stopped.set(Some(exit_code(told.name())));
+        console.notice(&told.to_string());
     };
     let done = interrupt
         .guard(&cancel, on_signal, act(job, &services, console, stdout))

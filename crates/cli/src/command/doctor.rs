@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use yadokari_sandbox::{Attempt, IdMap, Isolation, Probe, UserNamespaceError};
 
 use super::Stdout;
+use crate::console::columns_of_stdout;
+use crate::console::fold::fold_table;
 use crate::environment::Environment;
 use crate::flags::Doctor;
 use crate::report::{FAILED, Failure};
@@ -51,7 +53,7 @@ pub async fn run(
     let text = if doctor.json {
         format!("{:#}\n", findings.to_json())
     } else {
-        text::render(&findings)
+        fitted(text::render(&findings), environment)
     };
     super::ignore_broken_pipe(stdout.write_all(text.as_bytes()))?;
     Ok(if findings.probe.best().is_some() {
@@ -59,6 +61,15 @@ pub async fn run(
     } else {
         FAILED
     })
+}
+
+/// On a terminal, lines that are too wide go on below their cell.
+fn fitted(text: String, environment: &Environment) -> String {
+    let columns = environment.terminals.stdout.then(columns_of_stdout);
+    match columns.flatten() {
+        Some(columns) => fold_table(&text, columns),
+        None => text,
+    }
 }
 
 /// Without a user namespace, the first thing that fails for an ordinary user is not what is to blame.

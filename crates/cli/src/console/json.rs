@@ -10,6 +10,7 @@ use yadokari_sandbox::Stream;
 
 use super::Moment;
 use super::steps::Steps;
+use super::summary::Ending;
 use crate::convert::{ConsoleSettings, Verbosity};
 
 /// Writes what happens as JSON lines, each with `time`, `level`, `event` and what belongs to it.
@@ -124,12 +125,13 @@ impl Json {
         );
     }
 
-    pub(super) fn summary(&mut self, took: Duration) {
-        self.write(
-            Verbosity::Info,
-            "built",
-            json!({"seconds": took.as_secs_f64()}),
-        );
+    pub(super) fn summary(&mut self, ending: Ending) {
+        let mut fields = json!({"seconds": ending.took.as_secs_f64()});
+        if let Some((built, all)) = ending.partly {
+            fields["targets"] = json!(built);
+            fields["of"] = json!(all);
+        }
+        self.write(Verbosity::Info, "built", fields);
     }
 
     /// Writes a failure: the same facts as the text has.

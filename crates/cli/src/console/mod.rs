@@ -1,5 +1,6 @@
 //! Tells people and machines what happens: the implementation of the build's events.
 
+pub(crate) mod fold;
 mod json;
 mod lines;
 mod live;
@@ -24,11 +25,13 @@ use yadokari_dockerfile::Warning;
 use yadokari_image::Digest;
 
 pub use self::live::{Above, Screen};
+pub(crate) use self::live::{columns_of_stderr, columns_of_stdout};
 pub use self::scoped::Scoped;
 
 use self::json::Json;
 use self::moment::Moment;
 use self::onscreen::OnScreen;
+use self::summary::Ending;
 use self::text::Text;
 use crate::convert::{ConsoleSettings, LogFormat, Verbosity};
 use crate::report::{Excerpt, Failure};
@@ -66,7 +69,7 @@ impl Console {
         Self::with_form(
             clock,
             match settings.format {
-                LogFormat::Text => Form::Text(Text::new(settings, out)),
+                LogFormat::Text => Form::Text(Text::new(settings, out, None)),
                 LogFormat::Json => Form::Json(Json::new(settings, out)),
             },
         )
@@ -126,19 +129,30 @@ impl Console {
 
     /// Tells how the build went.
     pub fn summary(&self, took: Duration) {
+        self.end(Ending { took, partly: None });
+    }
+
+    /// Tells what there is of several images, of which `built` of `all` could be built. The failures come after it.
+    pub fn partial_summary(&self, took: Duration, built: usize, all: usize) {
+        let partly = Some((built, all));
+        self.end(Ending { took, partly });
+    }
+
+    fn end(&self, ending: Ending) {
         self.with(|form| match form {
-            Form::Text(text) => text.summary(took),
-            Form::Screen(screen) => screen.summary(took),
-            Form::Json(json) => json.summary(took),
+            Form::Text(text) => text.summary(ending),
+            Form::Screen(screen) => screen.summary(ending),
+            Form::Json(json) => json.summary(ending),
         });
     }
 
-    /// Takes a live display away, after the output of what failed. For the end of a build that has no summary.
+    /// Takes a live display away, after the output of what failed, or writes what was held back. For the end of a build
+    /// that has no summary; what is told later stands below.
     pub fn close(&self) {
-        self.with(|form| {
-            if let Form::Screen(screen) = form {
-                screen.close();
-            }
+        self.with(|form| match form {
+            Form::Text(text) => text.close(),
+            Form::Screen(screen) => screen.close(),
+            Form::Json(_) => {}
         });
     }
 
@@ -227,6 +241,7 @@ fn tell_json(json: &mut Json, event: Event<'_>) {
         Event::Planned { steps } => json.planned(steps),
         Event::Missed { step, reasons } => json.step("missed", step, json!({ "reasons": reasons })),
         Event::Layer { step, size } => json.layer(step, size),
+        Event::Waiting { step, stages } => json.step("waiting", step, json!({ "for": stages })),
         Event::Started(id) => json.step("started", id, json!({})),
         Event::Output {
             step,

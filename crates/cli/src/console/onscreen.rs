@@ -1,12 +1,13 @@
 //! A build on a terminal: the live display, and the lines that stay.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use yadokari_build::Event;
 
 use super::Published;
 use super::live::{Live, Screen};
-use super::style::{Ink, paint};
+use super::style::{Ink, Paper, paint};
+use super::summary::Ending;
 use super::text::Text;
 use crate::convert::ConsoleSettings;
 
@@ -15,18 +16,23 @@ pub(super) struct OnScreen {
     /// Lines that stay.
     pub(super) text: Text,
     live: Live,
+    screen: Screen,
     settings: ConsoleSettings,
     published: Vec<Published>,
+    /// The output of what failed was shown.
+    closed: bool,
 }
 
 impl OnScreen {
     pub(super) fn new(settings: ConsoleSettings, screen: Screen) -> Self {
-        let text = Text::new(settings, Box::new(screen.writer()));
+        let text = Text::new(settings, Box::new(screen.writer()), Some(screen.clone()));
         Self {
             text,
-            live: Live::start(screen, settings.color, settings.unicode),
+            live: Live::start(screen.clone(), settings.color, settings.unicode),
+            screen,
             settings,
             published: Vec::new(),
+            closed: false,
         }
     }
 
@@ -38,6 +44,7 @@ impl OnScreen {
                 self.text.source(file);
             }
             Event::Planned { steps } => board.planned(steps),
+            Event::Waiting { step, stages } => board.waiting(step, stages),
             Event::Started(id) => board.started(id),
             Event::Missed { step, reasons } => board.missed(step, reasons),
             Event::Output {
@@ -72,7 +79,7 @@ impl OnScreen {
         }
     }
 
-    pub(super) fn summary(&mut self, took: Duration) {
+    pub(super) fn summary(&mut self, ending: Ending) {
         self.live.close();
         let lines = {
             let board = self.live.board();
@@ -80,18 +87,27 @@ impl OnScreen {
                 &board.steps,
                 &board.transfers,
                 &self.published,
-                took,
-                self.settings.color,
+                ending,
+                self.paper(),
             )
         };
         // The prompt stands directly above; an empty line would part what belongs together.
         self.text.info(&lines[1..]);
     }
 
+    fn paper(&self) -> Paper {
+        Paper {
+            color: self.settings.color,
+            columns: Some(self.screen.columns()),
+        }
+    }
+
     pub(super) fn close(&mut self) {
         self.live.close();
-        let lines = self.failures();
-        self.text.info(&lines);
+        if !std::mem::replace(&mut self.closed, true) {
+            let lines = self.failures();
+            self.text.info(&lines);
+        }
     }
 
     /// The output of the steps that failed.

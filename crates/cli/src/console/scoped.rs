@@ -66,6 +66,10 @@ impl Events for Scoped {
                     .console
                     .on(Event::Notice(&format!("{}: {text}", self.name)));
             }
+            Event::Waiting { step, stages } => Event::Waiting {
+                step: self.step(step),
+                stages,
+            },
             Event::Started(id) => Event::Started(self.step(id)),
             Event::Failed(id) => Event::Failed(self.step(id)),
             Event::Output {

@@ -27,8 +27,12 @@ pub(super) struct Step {
     pub(super) expectation: Expectation,
     /// The line that announces it was printed.
     pub(super) announced: bool,
+    /// The stages it waits for, or waited for before it started.
+    pub(super) waits_for: String,
     /// When it started.
     pub(super) started: Option<Instant>,
+    /// When it ended.
+    pub(super) ended_at: Option<Instant>,
     /// How it ended, and after how long.
     pub(super) ended: Option<(Outcome, Duration)>,
     /// It failed.
@@ -81,6 +85,12 @@ impl Steps {
         self.steps.values()
     }
 
+    /// The steps that go on.
+    pub(super) fn unfinished(&self) -> Vec<StepId> {
+        let running = self.steps.iter().filter(|(_, step)| step.is_running());
+        running.map(|(id, _)| *id).collect()
+    }
+
     /// The steps of each stage that the build needs, in the order of the file.
     pub(super) fn stages(&self) -> Vec<Vec<&Step>> {
         let mut stages: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
@@ -101,7 +111,9 @@ impl Step {
             title: title.split_whitespace().collect::<Vec<_>>().join(" "),
             expectation,
             announced: false,
+            waits_for: String::new(),
             started: None,
+            ended_at: None,
             ended: None,
             failed: false,
             layer: None,
@@ -110,6 +122,20 @@ impl Step {
             stdout: LineBuffer::default(),
             stderr: LineBuffer::default(),
         }
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        self.started = Some(now);
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome, took: Duration, now: Instant) {
+        self.ended = Some((outcome, took));
+        self.ended_at = Some(now);
+    }
+
+    /// It cannot start before other stages are done.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.started.is_none() && !self.waits_for.is_empty()
     }
 
     /// It goes on now.

@@ -13,6 +13,15 @@ pub(crate) enum Ink {
     Strong,
 }
 
+/// What lines that stay are written on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paper {
+    /// It shows colours.
+    pub(crate) color: bool,
+    /// How many characters a row has, where rows have an end.
+    pub(crate) columns: Option<usize>,
+}
+
 /// Text in a colour, or plain.
 pub(crate) fn paint(color: bool, ink: Ink, text: &str) -> String {
     let code = match ink {

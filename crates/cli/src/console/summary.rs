@@ -2,34 +2,45 @@
 
 use std::time::Duration;
 
+use console::{measure_text_width, truncate_str};
+
 use yadokari_build::Outcome;
 
 use super::Published;
 use super::steps::{Step, Steps};
-use super::style::{self, Ink, paint};
+use super::style::{self, Ink, Paper, paint};
 use super::transfers::Transfers;
 
-/// A title is cut after so many characters.
+/// A title is cut after so many characters, where rows have no end.
 const WIDEST_TITLE: usize = 80;
+
+/// How the work ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    /// Wall time.
+    pub(super) took: Duration,
+    /// How many images there are of how many that were wanted, where some failed.
+    pub(super) partly: Option<(usize, usize)>,
+}
 
 pub(super) fn lines(
     steps: &Steps,
     transfers: &Transfers,
     published: &[Published],
-    took: Duration,
-    color: bool,
+    ending: Ending,
+    paper: Paper,
 ) -> Vec<String> {
     let mut lines = vec![
         String::new(),
-        paint(color, Ink::Strong, &heading(steps, took)),
+        paint(paper.color, Ink::Strong, &heading(steps, ending)),
     ];
-    lines.extend(steps.all().filter_map(|step| row(step, color)));
+    lines.extend(steps.all().filter_map(|step| row(step, paper)));
     lines.extend(moved(transfers));
-    lines.extend(places(published, color));
+    lines.extend(places(published, paper));
     lines
 }
 
-fn heading(steps: &Steps, took: Duration) -> String {
+fn heading(steps: &Steps, ending: Ending) -> String {
     let count = |wanted: fn(&Outcome) -> bool| {
         steps
             .all()
@@ -39,17 +50,16 @@ fn heading(steps: &Steps, took: Duration) -> String {
     };
     let ran = count(|outcome| matches!(outcome, Outcome::Ran { .. }));
     let cached = count(|outcome| matches!(outcome, Outcome::Cached));
-    let took = style::duration(took);
+    let what = match ending.partly {
+        None => "Built".to_owned(),
+        Some((built, all)) => format!("Built {built} of {all} targets"),
+    };
+    let head = format!("{what} in {}", style::duration(ending.took));
     match (ran, cached) {
-        (0, 0) => format!("Built in {took}"),
-        (0, _) => format!(
-            "Built in {took}: nothing ran, {} from the cache",
-            steps_of(cached)
-        ),
-        (ran, cached) => format!(
-            "Built in {took}: {} ran, {cached} from the cache",
-            steps_of(ran)
-        ),
+        (0, 0) => head,
+        (0, _) => format!("{head}: nothing ran, {} from the cache", steps_of(cached)),
+        (_, 0) => format!("{head}: {} ran", steps_of(ran)),
+        (_, _) => format!("{head}: {} ran, {cached} from the cache", steps_of(ran)),
     }
 }
 
@@ -62,24 +72,21 @@ fn steps_of(count: usize) -> String {
 }
 
 /// Steps that change the configuration only are not worth a line.
-fn row(step: &Step, color: bool) -> Option<String> {
+fn row(step: &Step, paper: Paper) -> Option<String> {
     let (outcome, took) = step.ended.as_ref()?;
     let word = match outcome {
         Outcome::Ran { .. } => format!("{:>8} ", style::duration(*took)),
-        Outcome::Cached => paint(color, Ink::Good, "  CACHED "),
+        Outcome::Cached => paint(paper.color, Ink::Good, "  CACHED "),
         Outcome::Metadata => return None,
     };
-    let title: String = step.title.chars().take(WIDEST_TITLE).collect();
-    let more = if title.len() < step.title.len() {
-        "…"
-    } else {
-        ""
-    };
     let size = step.layer.map(style::bytes).unwrap_or_default();
-    Some(format!(
-        "{word} {size:>9}  {} {title}{more}",
-        paint(color, Ink::Step, &step.prefix)
-    ))
+    let prefix = paint(paper.color, Ink::Step, &step.prefix);
+    let head = format!("{word} {size:>9}  {prefix} ");
+    let room = match paper.columns {
+        Some(columns) => columns.saturating_sub(measure_text_width(&head)),
+        None => WIDEST_TITLE,
+    };
+    Some(format!("{head}{}", truncate_str(&step.title, room, "…")))
 }
 
 /// How much went over the network.
@@ -97,18 +104,71 @@ fn moved(transfers: &Transfers) -> Option<String> {
 }
 
 /// Where the image is; the digest stands once below places that have the same.
-fn places(published: &[Published], color: bool) -> Vec<String> {
+fn places(published: &[Published], paper: Paper) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, at) in published.iter().enumerate() {
         lines.push(format!(
             "  {} {}",
-            paint(color, Ink::Good, "published"),
+            paint(paper.color, Ink::Good, "published"),
             at.place
         ));
         let next = published.get(index + 1);
         if next.is_none_or(|next| next.digest != at.digest) {
-            lines.push(format!("  digest    {}", at.digest));
+            lines.push(digest(&at.digest.to_string(), paper));
         }
     }
     lines
+}
+
+/// A digest is copied from here, so it stays whole: where it would not fit behind its name, the name is left out.
+fn digest(digest: &str, paper: Paper) -> String {
+    let line = format!("  digest    {digest}");
+    match paper.columns {
+        Some(columns) if line.len() > columns => format!("  {digest}"),
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yadokari_build::{Expectation, PlannedStep, StepId};
+    use yadokari_image::Digest;
+
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_summary_is_wider_than_the_terminal() {
+        let id = StepId { stage: 0, step: 1 };
+        let mut steps = Steps::default();
+        steps.plan(&[PlannedStep {
+            id,
+            stage: "a-stage-with-a-name".to_owned(),
+            title: "RUN apt-get update && apt-get install --yes ".repeat(9),
+            span: None,
+            expectation: Expectation::Run,
+        }]);
+        steps.step(id).ended = Some((Outcome::Ran { changes: 1 }, Duration::from_secs(1)));
+        let published = [Published {
+            place: "r.example/a:1".to_owned(),
+            digest: Digest::of(b""),
+        }];
+        let ending = Ending {
+            took: Duration::from_secs(1),
+            partly: None,
+        };
+        for columns in [76, 80, 83, 160] {
+            let paper = Paper {
+                color: true,
+                columns: Some(columns),
+            };
+            let all = lines(&steps, &Transfers::default(), &published, ending, paper);
+            for line in &all {
+                assert!(measure_text_width(line) <= columns, "{columns}: {line:?}");
+            }
+            let whole = all
+                .iter()
+                .any(|line| line.contains(&published[0].digest.to_string()));
+            assert!(whole, "{all:#?}");
+        }
+    }
 }

@@ -7,9 +7,12 @@ use yadokari_build::{Expectation, Outcome, PlannedStep, StepId};
 use yadokari_image::Digest;
 use yadokari_sandbox::Stream;
 
+use super::fold::fold;
+use super::live::Screen;
 use super::sections::Sections;
 use super::steps::Steps;
-use super::style::{self, Ink, paint};
+use super::style::{self, Ink, Paper, paint};
+use super::summary::Ending;
 use super::transfers::Transfers;
 use super::{Moment, Published};
 use crate::convert::{ConsoleSettings, Verbosity};
@@ -21,6 +24,7 @@ use yadokari_dockerfile::Warning;
 pub(super) struct Text {
     settings: ConsoleSettings,
     out: Box<dyn Write + Send>,
+    screen: Option<Screen>,
     steps: Steps,
     sections: Sections,
     transfers: Transfers,
@@ -31,12 +35,18 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new(settings: ConsoleSettings, out: Box<dyn Write + Send>) -> Self {
+    /// Writes to `out`, whose lines have the width of `screen` if there is one.
+    pub(super) fn new(
+        settings: ConsoleSettings,
+        out: Box<dyn Write + Send>,
+        screen: Option<Screen>,
+    ) -> Self {
         let (steps, sections, transfers) =
             (Steps::default(), Sections::default(), Transfers::default());
         Self {
             settings,
             out,
+            screen,
             steps,
             sections,
             transfers,
@@ -75,12 +85,19 @@ impl Text {
     /// A warning or a notice.
     pub(super) fn warning(&mut self, text: &str) {
         let label = self.paint(Ink::Warning, "warning");
-        self.write(Verbosity::Warn, None, &format!("{label}: {text}"));
+        let line = format!("{label}: {text}");
+        let lines = match self.paper().columns {
+            Some(columns) => fold(&line, columns, 2),
+            None => vec![line],
+        };
+        for line in lines {
+            self.write(Verbosity::Warn, None, &line);
+        }
     }
 
     /// A failure with all that belongs to it.
     pub(super) fn failure(&mut self, failure: &Failure) {
-        for line in failure.render(self.settings.color).lines() {
+        for line in failure.render(self.paper()).lines() {
             self.write(Verbosity::Error, None, line);
         }
     }
@@ -93,6 +110,7 @@ impl Text {
     }
 
     pub(super) fn started(&mut self, id: StepId) {
+        self.steps.step(id).start(Instant::now());
         // What is expected to need no work is told in one line when it ended.
         if self.steps.step(id).expectation == Expectation::Run {
             self.announce(id);
@@ -112,8 +130,7 @@ impl Text {
         );
         // Only commands have output that is worth folding.
         if self.uses_sections() && title.starts_with("RUN") {
-            let lines = self.sections.start(id, header, self.now.seconds());
-            self.put_all(&lines);
+            self.in_sections(|sections, now| sections.start(id, header, now));
         } else {
             self.write(Verbosity::Info, Some(id), &header);
         }
@@ -151,7 +168,7 @@ impl Text {
         let rest = self.steps.step(id).rest();
         self.lines(id, &rest);
         let step = self.steps.step(id);
-        step.ended = Some((outcome, took));
+        step.end(outcome, took, Instant::now());
         let (announced, title) = (step.announced, step.title.clone());
         let prefix = step.prefix.clone();
         let prefix = self.paint(Ink::Step, &prefix);
@@ -168,7 +185,7 @@ impl Text {
             }
         };
         self.write(Verbosity::Info, Some(id), &line);
-        self.end_section(id);
+        self.in_sections(|sections, now| sections.end(id, now));
     }
 
     pub(super) fn failed(&mut self, id: StepId) {
@@ -179,7 +196,7 @@ impl Text {
         let (prefix, title, tail) = (step.prefix.clone(), step.title.clone(), step.last_lines());
         let failed = self.paint(Ink::Error, "FAILED");
         self.write(Verbosity::Info, Some(id), &format!("{prefix} {failed}"));
-        self.end_section(id);
+        self.in_sections(|sections, now| sections.fail(id, now));
         let shown = self.shows(Verbosity::Info);
         if !shown && !tail.is_empty() {
             self.put(&format!("{prefix} {title}"));
@@ -216,13 +233,23 @@ impl Text {
         });
     }
 
-    pub(super) fn summary(&mut self, took: Duration) {
+    /// No step goes on any more: what was said and not shown yet is written.
+    pub(super) fn close(&mut self) {
+        for id in self.steps.unfinished() {
+            let rest = self.steps.step(id).rest();
+            self.lines(id, &rest);
+        }
+        self.in_sections(Sections::finish);
+    }
+
+    pub(super) fn summary(&mut self, ending: Ending) {
+        self.close();
         let lines = super::summary::lines(
             &self.steps,
             &self.transfers,
             &self.published,
-            took,
-            self.settings.color,
+            ending,
+            self.paper(),
         );
         self.info(&lines);
     }
@@ -234,9 +261,9 @@ impl Text {
             .for_each(|line| self.write(Verbosity::Info, None, line));
     }
 
-    fn end_section(&mut self, id: StepId) {
+    fn in_sections(&mut self, change: impl FnOnce(&mut Sections, u64) -> Vec<String>) {
         if self.uses_sections() {
-            let lines = self.sections.end(id, self.now.seconds());
+            let lines = change(&mut self.sections, self.now.seconds());
             self.put_all(&lines);
         }
     }
@@ -274,6 +301,13 @@ impl Text {
 
     fn uses_sections(&self) -> bool {
         self.settings.sections && self.shows(Verbosity::Info)
+    }
+
+    fn paper(&self) -> Paper {
+        Paper {
+            color: self.settings.color,
+            columns: self.screen.as_ref().map(Screen::columns),
+        }
     }
 
     fn paint(&self, ink: Ink, text: &str) -> String {

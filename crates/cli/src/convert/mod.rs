@@ -152,6 +152,7 @@ fn request(
     Ok(BuildRequest {
         contexts: contexts::contexts(given)?,
         dockerfile: dockerfile(given).to_owned(),
+        dockerfile_name: None,
         targets: given
             .flags
             .kaniko

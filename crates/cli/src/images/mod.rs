@@ -29,7 +29,7 @@ use crate::convert::{ConsoleSettings, UsageError, registry};
 use crate::environment::Environment;
 use crate::flags::RegistryFlags;
 use crate::flags::images::{Cleanup, CommonFlags, Copy, IndexCreate, Inspect, Push, Tags, Warm};
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, Told};
 use crate::report::Failure;
 use crate::services::registry::options;
 
@@ -104,7 +104,7 @@ impl Task {
                 () = cancelled(&cancel) => Err(Failure::told("stopped by a signal")),
             }
         };
-        let told = |signal: &str| console.notice(&format!("{signal}: tidying up"));
+        let told = |told: Told| console.notice(&told.to_string());
         let done = interrupt.guard(&cancel, told, work).await;
         done.unwrap_or_else(|interrupted| Err(failed(interrupted)))
     }

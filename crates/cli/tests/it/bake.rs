@@ -43,7 +43,7 @@ fn printed(files: &[(&str, &str)], arguments: &[&str]) -> String {
 fn refused(files: &[(&str, &str)], arguments: &[&str]) -> String {
     let failure = planned(files, arguments, &[]).unwrap_err();
     assert_eq!(failure.code, 2, "{failure:?}");
-    failure.render(false)
+    failure.to_text()
 }
 
 const COMPOSE: &str = r#"
@@ -446,7 +446,7 @@ fn hcl_that_cannot_be_evaluated_says_what_is_wrong() {
     for (text, words) in table {
         let files = [("docker-bake.hcl", text)];
         let failure = planned(&files, &["x"], &[("N", "many")]).unwrap_err();
-        let told = failure.render(false);
+        let told = failure.to_text();
         assert!(failure.code == 2 && told.contains(words), "{text}: {told}");
     }
 }

@@ -291,3 +291,125 @@ fn timestamps_stand_before_every_line() {
         "{text}"
     );
 }
+
+/// A stage whose command goes on while that of another fails.
+fn failing_beside_another(console: &Console) {
+    let (slow, broken) = (step(0, 1), step(1, 1));
+    console.on(Event::Planned {
+        steps: &[
+            planned(slow, "slow", "RUN sleep 20", Expectation::Run),
+            planned(broken, "broken", "RUN make", Expectation::Run),
+        ],
+    });
+    console.on(Event::Started(slow));
+    console.on(Event::Started(broken));
+    for (step, bytes) in [
+        (slow, b"tick\ntock" as &[u8]),
+        (broken, b"no rule to make\n"),
+    ] {
+        console.on(Event::Output {
+            step,
+            stream: Stream::Stdout,
+            bytes,
+        });
+    }
+    console.on(Event::Failed(broken));
+    console.close();
+    console.close();
+}
+
+#[test]
+fn what_failed_beside_another_step_is_the_last_section_and_all_sections_are_closed() {
+    let settings = ConsoleSettings {
+        sections: true,
+        ..SETTINGS
+    };
+    let text = shown(settings, failing_beside_another);
+    assert_snapshot!(text.replace('\u{1b}', "ESC").replace('\r', "CR"), @r##"
+    ESC[0Ksection_start:1700000000:step_0_1CRESC[0K[slow 1/1] RUN sleep 20
+    tick
+    tock
+    ESC[0Ksection_end:1700000000:step_0_1CRESC[0K
+    ESC[0Ksection_start:1700000000:step_1_1CRESC[0K[broken 1/1] RUN make
+    no rule to make
+    [broken 1/1] FAILED
+    ESC[0Ksection_end:1700000000:step_1_1CRESC[0K
+    "##);
+}
+
+#[test]
+fn lines_of_a_stage_stay_in_their_order_beside_an_open_section() {
+    let settings = ConsoleSettings {
+        sections: true,
+        ..SETTINGS
+    };
+    let text = shown(settings, |console| {
+        let copy = step(1, 2);
+        console.on(Event::Planned {
+            steps: &[
+                planned(step(0, 1), "slow", "RUN sleep 20", Expectation::Run),
+                planned(step(1, 1), "app", "RUN make", Expectation::Run),
+                planned(copy, "app", "COPY --from=slow /x /", Expectation::Run),
+            ],
+        });
+        let ran = |step| {
+            console.on(Event::Finished {
+                step,
+                outcome: Outcome::Ran { changes: 1 },
+                took: Duration::ZERO,
+            });
+        };
+        console.on(Event::Started(step(0, 1)));
+        console.on(Event::Started(step(1, 1)));
+        ran(step(1, 1));
+        console.on(Event::Waiting {
+            step: copy,
+            stages: &["slow"],
+        });
+        ran(step(0, 1));
+        console.on(Event::Started(copy));
+        ran(copy);
+    });
+    let headers: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("RUN") || line.contains("COPY"))
+        .map(|line| line.rsplit("[0K").next().unwrap_or(line))
+        .collect();
+    let expected = [
+        "[slow 1/1] RUN sleep 20",
+        "[app 1/2] RUN make",
+        "[app 2/2] COPY --from=slow /x /",
+    ];
+    assert_eq!(headers, expected, "{text}");
+}
+
+#[test]
+fn a_partly_failed_work_says_what_there_is() {
+    let text = shown(SETTINGS, |console| {
+        console.on(Event::Published {
+            place: "r.example/a:1",
+            digest: Digest::of(b""),
+        });
+        console.partial_summary(Duration::from_secs(3), 1, 2);
+    });
+    assert!(
+        text.contains("Built 1 of 2 targets in 3.0s\n") && text.contains("published r.example/a:1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_is_said_of_a_cache_that_gave_nothing() {
+    let text = shown(SETTINGS, |console| {
+        console.on(Event::Planned {
+            steps: &[planned(step(0, 1), "stage-0", "RUN make", Expectation::Run)],
+        });
+        console.on(Event::Finished {
+            step: step(0, 1),
+            outcome: Outcome::Ran { changes: 1 },
+            took: Duration::ZERO,
+        });
+        console.summary(Duration::from_millis(300));
+    });
+    assert!(text.contains("Built in 0.3s: 1 step ran\n"), "{text}");
+}

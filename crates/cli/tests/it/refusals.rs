@@ -12,7 +12,7 @@ fn refusal(program: &str, arguments: &[&str]) -> String {
         Err(error) => {
             let failure = Failure::from(&error);
             assert_eq!(failure.code, UNUSABLE);
-            failure.render(false)
+            failure.to_text()
         }
     }
 }

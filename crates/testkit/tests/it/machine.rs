@@ -8,11 +8,14 @@ mod equal;
 mod examples;
 mod images;
 mod languages;
+mod messages;
 mod mistakes;
 mod newcomer;
 mod ordinary;
 mod outputs;
 mod root;
+mod screen;
+mod told;
 mod traffic;
 
 use std::path::Path;

@@ -4,4 +4,5 @@ pub(crate) mod job;
 pub(crate) mod packages;
 pub(crate) mod pair;
 pub(crate) mod project;
+pub(crate) mod refusing;
 pub(crate) mod steps;

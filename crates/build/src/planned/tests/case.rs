@@ -227,6 +227,7 @@ fn request() -> BuildRequest {
     BuildRequest {
         contexts: Contexts::default(),
         dockerfile: String::new(),
+        dockerfile_name: None,
         targets: Vec::new(),
         build_args: Vec::new(),
         labels: BTreeMap::new(),

@@ -20,7 +20,7 @@ pub(super) fn set(
     match key {
         "context" => target.context = local(root, &node.text()?),
         "dockerfile" => target.dockerfile = Some(node.text()?),
-        "dockerfile_inline" => target.inline = Some(node.text()?),
+        "dockerfile_inline" => target.set_inline(node, "service")?,
         "args" => target.args = node.pairs()?.into_iter().collect(),
         "labels" => target.labels = node.full_pairs()?.into_iter().collect(),
         "target" => target.target = Some(node.text()?),

@@ -123,6 +123,7 @@ fn job(
     let environment = environment.with_command(&arguments);
     match flags::parse(&environment) {
         Ok(Invocation::Command(Command::Build(build), _)) => converted(&build, &environment)
+            .map(|job| named(job, target))
             .map_err(|error| Failure {
                 hint: error.hint(),
                 ..wrong(error.to_string())
@@ -130,6 +131,13 @@ fn job(
         Ok(_) => Err(wrong("is no build".to_owned())),
         Err(error) => Err(wrong(error.to_string().trim_end().to_owned())),
     }
+}
+
+/// What is said of a Dockerfile that stands in a description names the description.
+fn named(mut job: Job, target: &Target) -> Job {
+    let inline = target.inline.is_some();
+    job.request.dockerfile_name = inline.then(|| target.inline_in.clone());
+    job
 }
 
 fn converted(build: &Build, environment: &Environment) -> Result<Job, UsageError> {

@@ -210,7 +210,7 @@ async fn what_is_left_out_is_asked_for_at_a_terminal_and_an_error_elsewhere() {
                 assert_eq!(stored, &STANDARD.encode(pair));
             }
             (Err(failure), Err(reason)) => {
-                assert!(failure.render(false).contains(reason), "{failure:?}");
+                assert!(failure.to_text().contains(reason), "{failure:?}");
             }
             (told, expected) => panic!("{told:?} instead of {expected:?}"),
         }

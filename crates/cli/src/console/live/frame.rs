@@ -120,11 +120,12 @@ impl Canvas {
         let count = format!("{}/{}", stage.done(), stage.steps.len());
         match (stage.state(), stage.current()) {
             (State::Waits, _) => {
-                vec![self.row(
-                    Some(Ink::Faint),
-                    &format!("{} {name}  waits", self.dot()),
-                    "",
-                )]
+                let dot = self.dot();
+                let text = match stage.waits_for() {
+                    Some(stages) => format!("{dot} {name}  {count}  waits for {stages}"),
+                    None => format!("{dot} {name}  waits"),
+                };
+                vec![self.row(Some(Ink::Faint), &text, "")]
             }
             (State::Done, _) => {
                 let cached = match stage.cached() {
@@ -222,7 +223,21 @@ impl Canvas {
         } else {
             format!("{done}{total}")
         };
-        self.row(None, &format!("{arrow} {}", transfer.subject()), &right)
+        // The digest at its end is what tells the layers of one image apart.
+        let room = self.room(&right).saturating_sub(2);
+        let subject = self.end_of(transfer.subject(), room);
+        self.row(None, &format!("{arrow} {subject}"), &right)
+    }
+
+    /// The last characters of a text that is too wide.
+    fn end_of(&self, text: &str, room: usize) -> String {
+        let width = measure_text_width(text);
+        if width <= room || room == 0 {
+            return text.to_owned();
+        }
+        let surplus = text.chars().count() + 1 - room.min(text.chars().count());
+        let end: String = text.chars().skip(surplus).collect();
+        format!("{}{end}", self.cut_mark())
     }
 
     /// A bar of 16 characters, where the end is known.
@@ -245,23 +260,10 @@ impl Canvas {
 
     /// A line with text on the left and, where there is room, on the right edge.
     fn row(&self, ink: Option<Ink>, left: &str, right: &str) -> String {
-        // The last column stays free: a full line moves the cursor in some terminals.
-        let width = self.size.columns.saturating_sub(1);
-        let right_width = measure_text_width(right);
-        let right = if right_width * 3 > width * 2 {
-            ""
-        } else {
-            right
-        };
-        let gap = usize::from(!right.is_empty());
-        let room = width.saturating_sub(measure_text_width(right) + gap);
-        let cut = match self.look.unicode {
-            _ if room == 0 => "",
-            true => "…",
-            false => "~",
-        };
+        let room = self.room(right);
+        let cut = if room == 0 { "" } else { self.cut_mark() };
         let left = truncate_str(left, room, cut);
-        let text = if right.is_empty() {
+        let text = if right.is_empty() || !self.has_room_for(right) {
             left.into_owned()
         } else {
             format!("{} {right}", pad_str(&left, room, Alignment::Left, None))
@@ -270,6 +272,28 @@ impl Canvas {
             Some(ink) => paint(self.look.color, ink, &text),
             None => text,
         }
+    }
+
+    /// The last column stays free: a full line moves the cursor in some terminals.
+    fn width(&self) -> usize {
+        self.size.columns.saturating_sub(1)
+    }
+
+    /// Whether a text on the right edge leaves a third of the row.
+    fn has_room_for(&self, right: &str) -> bool {
+        measure_text_width(right) * 3 <= self.width() * 2
+    }
+
+    /// How wide the text on the left may be beside one on the right edge.
+    fn room(&self, right: &str) -> usize {
+        match right {
+            right if right.is_empty() || !self.has_room_for(right) => self.width(),
+            right => self.width().saturating_sub(measure_text_width(right) + 1),
+        }
+    }
+
+    fn cut_mark(&self) -> &'static str {
+        if self.look.unicode { "…" } else { "~" }
     }
 
     fn spinner(&self) -> &'static str {

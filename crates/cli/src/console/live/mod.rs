@@ -1,18 +1,19 @@
 //! The live display of a terminal: what goes on now, redrawn in place; what stays is written above it.
 
+mod drawn;
 mod frame;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use console::Term;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yadokari_build::{Outcome, PlannedStep, StepId};
 use yadokari_sandbox::Stream;
 
+use self::drawn::Drawn;
 use self::frame::{Look, Size};
 use super::steps::Steps;
 use super::transfers::Transfers;
@@ -20,7 +21,7 @@ use super::transfers::Transfers;
 /// The part of a terminal that is redrawn. Clones draw on the same one.
 #[derive(Debug, Clone)]
 pub struct Screen {
-    bar: ProgressBar,
+    drawn: Arc<Mutex<Drawn>>,
     terminal: Term,
 }
 
@@ -46,15 +47,15 @@ const TICK: Duration = Duration::from_millis(100);
 impl Screen {
     /// The terminal that standard error is.
     pub fn of_standard_error() -> Self {
-        let terminal = Term::buffered_stderr();
-        let bar =
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::term(terminal.clone(), 20));
-        // The picture is made by us; what the library does is to put it in place of the last one.
-        let style = ProgressStyle::with_template("{msg}").expect("the template is a single field");
         Self {
-            bar: bar.with_style(style).with_tab_width(4),
-            terminal,
+            drawn: Arc::default(),
+            terminal: Term::stderr(),
         }
+    }
+
+    /// How many characters a row has.
+    pub(super) fn columns(&self) -> usize {
+        self.size().columns
     }
 
     /// Writes lines above the display.
@@ -69,29 +70,45 @@ impl Screen {
         let (rows, columns) = self.terminal.size();
         Size {
             rows: rows.into(),
-            // A terminal shows the `^C` that is typed behind the last line; where that began a new line, the display
-            // could not find all of its own lines again.
-            columns: usize::from(columns).saturating_sub(2),
+            columns: columns.into(),
         }
     }
 
-    fn show(&self, picture: &[String]) {
-        self.bar.set_message(picture.join("\n"));
-        self.bar.tick();
+    fn show(&self, picture: Vec<String>) {
+        self.write(|drawn, size| drawn.replace(picture, size));
     }
 
     fn clear(&self) {
-        self.bar.finish_and_clear();
+        self.write(Drawn::clear);
     }
 
     fn put(&self, text: &str) {
-        if self.bar.is_finished() {
-            // The display is gone; nothing has to be kept out of its way.
-            let _ = writeln!(io::stderr(), "{text}");
-        } else {
-            self.bar.println(text);
-        }
+        self.write(|drawn, size| drawn.above(text, size));
     }
+
+    fn write(&self, change: impl FnOnce(&mut Drawn, Size) -> String) {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = change(&mut drawn, self.size());
+        // A terminal that went away must not end the build.
+        let _ = io::stderr().write_all(bytes.as_bytes());
+    }
+}
+
+/// How many characters a row of standard output has, if that is a terminal.
+pub(crate) fn columns_of_stdout() -> Option<usize> {
+    let terminal = io::stdout().is_terminal().then(Term::stdout);
+    terminal.and_then(columns_of)
+}
+
+/// How many characters a row of standard error has, if that is a terminal.
+pub(crate) fn columns_of_stderr() -> Option<usize> {
+    let terminal = io::stderr().is_terminal().then(Term::stderr);
+    terminal.and_then(columns_of)
+}
+
+fn columns_of(terminal: Term) -> Option<usize> {
+    let (_, columns) = terminal.size_checked()?;
+    Some(columns.into()).filter(|columns| *columns > 0)
 }
 
 /// A stream of lines above the display. A line is written when it is whole.
@@ -171,7 +188,7 @@ fn paint(board: &Mutex<Board>, screen: &Screen, stop: &AtomicBool, color: bool, 
             let board = board.lock().unwrap_or_else(PoisonError::into_inner);
             frame::picture(&board, screen.size(), look, Instant::now())
         };
-        screen.show(&picture);
+        screen.show(picture);
         tick += 1;
         std::thread::park_timeout(TICK);
     }
@@ -190,8 +207,12 @@ impl Board {
         self.steps.plan(steps);
     }
 
+    pub(super) fn waiting(&mut self, id: StepId, stages: &[&str]) {
+        self.steps.step(id).waits_for = stages.join(", ");
+    }
+
     pub(super) fn started(&mut self, id: StepId) {
-        self.steps.step(id).started = Some(Instant::now());
+        self.steps.step(id).start(Instant::now());
     }
 
     pub(super) fn output(&mut self, id: StepId, stream: Stream, bytes: &[u8]) {
@@ -208,7 +229,7 @@ impl Board {
     pub(super) fn finished(&mut self, id: StepId, outcome: Outcome, took: Duration) {
         let step = self.steps.step(id);
         step.rest();
-        step.ended = Some((outcome, took));
+        step.end(outcome, took, Instant::now());
     }
 
     pub(super) fn failed(&mut self, id: StepId) {

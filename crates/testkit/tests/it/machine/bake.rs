@@ -93,7 +93,10 @@ services:
     for expected in [
         "target `broken`: process \"/bin/sh -c exit 7\"",
         "target `reader`: not built: `broken`, which it reads, failed",
+        "--> more.yaml (service broken):2",
         "2 of 5 targets failed, 3 built",
+        "Built 3 of 5 targets in ",
+        &format!("published {}/api:1\n", place.registry.address()),
     ] {
         assert!(
             finished.output.contains(expected),

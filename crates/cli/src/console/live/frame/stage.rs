@@ -43,11 +43,18 @@ impl<'a> Stage<'a> {
         self.steps.iter().filter(is_cached).count()
     }
 
+    /// Wall time from the start of its first step to the end of its last.
     pub(super) fn took(&self) -> Duration {
-        self.steps
-            .iter()
-            .filter_map(|step| step.ended.map(|(_, took)| took))
-            .sum()
+        let start = self.steps.iter().filter_map(|step| step.started).min();
+        let end = self.steps.iter().filter_map(|step| step.ended_at).max();
+        let both = start.zip(end);
+        both.map_or(Duration::ZERO, |(start, end)| end.duration_since(start))
+    }
+
+    /// The stages that its next step waits for.
+    pub(super) fn waits_for(&self) -> Option<&'a str> {
+        let next = self.current().filter(|step| step.is_waiting());
+        next.map(|step| step.waits_for.as_str())
     }
 
     /// The step that goes on now, or the one that comes next.
@@ -60,6 +67,7 @@ impl<'a> Stage<'a> {
         match () {
             () if self.steps.iter().any(|step| step.failed) => State::Failed,
             () if self.done() == self.steps.len() => State::Done,
+            () if self.waits_for().is_some() => State::Waits,
             () if self.steps.iter().all(|step| step.started.is_none()) => State::Waits,
             () => State::Runs,
         }

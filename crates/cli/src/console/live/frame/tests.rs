@@ -40,6 +40,8 @@ fn board(waiting: usize) -> Board {
     ] {
         board.started(step);
         board.finished(step, outcome, Duration::from_secs(2));
+        let step = board.steps.step(step);
+        step.ended_at = step.started.map(|at| at + Duration::from_secs(2));
     }
     board.started(id(1, 1));
     board.output(id(1, 1), Stream::Stdout, b"cc -c one.c\ncc -c two.c\n");
@@ -86,6 +88,36 @@ fn stages_stand_side_by_side_with_the_last_lines_of_their_output() {
 }
 
 #[test]
+fn a_step_that_waits_for_a_stage_says_so_and_has_no_clock() {
+    let mut board = board(1);
+    let copy = StepId { stage: 2, step: 0 };
+    board.waiting(copy, &["base", "build"]);
+    let lines = shown(&board, 24, 80);
+    let row = lines.iter().find(|line| line.contains("wait-0")).unwrap();
+    assert_eq!(row.trim_end(), "· wait-0  0/1  waits for base, build");
+    board.started(copy);
+    let lines = shown(&board, 24, 80);
+    let row = lines.iter().find(|line| line.contains("wait-0")).unwrap();
+    assert!(row.starts_with("⠋ wait-0  0/1  RUN true "), "{row}");
+}
+
+#[test]
+fn a_stage_took_the_time_from_its_first_step_to_its_last() {
+    let mut board = board(0);
+    let last = StepId { stage: 1, step: 1 };
+    board.finished(last, Outcome::Ran { changes: 0 }, Duration::from_secs(1));
+    let start = board
+        .steps
+        .step(StepId { stage: 1, step: 0 })
+        .started
+        .unwrap();
+    board.steps.step(last).ended_at = Some(start + Duration::from_secs(9));
+    let lines = shown(&board, 24, 80);
+    let row = lines.iter().find(|line| line.contains("build")).unwrap();
+    assert!(row.trim_end().ends_with(" 9.0s"), "{row}");
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal_and_no_picture_higher() {
     let mut board = board(30);
     for id in 0..20 {
@@ -108,6 +140,23 @@ fn no_line_is_wider_than_the_terminal_and_no_picture_higher() {
                 "{columns}: {line:?}"
             );
         }
+    }
+}
+
+#[test]
+fn layers_of_one_image_are_told_apart_on_a_narrow_terminal() {
+    let mut board = board(0);
+    for (id, layer) in [(1, "0123456789ab"), (2, "ba9876543210")] {
+        let label = format!("pulling registry.example.com/library/debian:bookworm {layer}");
+        board.transfers.start(id, &label, 9_000_000, board.begun);
+    }
+    for columns in [60, 80] {
+        let lines = shown(&board, 24, columns);
+        let rows: Vec<_> = lines.iter().filter(|line| line.starts_with('↓')).collect();
+        assert!(
+            rows[0].contains("bookworm 0123456789ab ") && rows[1].contains("ba9876543210 "),
+            "{rows:#?}"
+        );
     }
 }
 

@@ -1,0 +1,124 @@
+//! What a person sees in a terminal: the display while it is there, and what stays when it is gone.
+
+use std::path::Path;
+
+use yadokari_testkit::{Terminal, executor, needs, skip_unless};
+
+use super::Place;
+use crate::support::project::Project;
+
+/// A build in a terminal, after a line of something else and before its exit status.
+fn build(place: &Place, project: &Project, state: &Path, size: (u16, u16), more: &str) -> Terminal {
+    let command = format!(
+        "echo before; cd {}; {} build --registry-mirror {} --state-dir {} {more} .; echo status $?",
+        project.path().display(),
+        executor::path().unwrap().display(),
+        place.mirror.address(),
+        state.display(),
+    );
+    let home = project.path().to_str().unwrap();
+    Terminal::open(size, &[("HOME", home)], &command).unwrap()
+}
+
+fn starts(rows: &[String], start: &str) -> usize {
+    rows.iter().filter(|row| row.starts_with(start)).count()
+}
+
+fn has_ended(rows: &[String]) -> bool {
+    starts(rows, "status ") == 1
+}
+
+#[test]
+fn an_interrupted_build_leaves_nothing_of_its_display() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let project = Project::new("FROM busybox\nRUN echo said; sleep 100\n");
+    for columns in [80, 160] {
+        let terminal = build(&place, &project, state.path(), (columns, 24), "--no-push");
+        let said = |rows: &[String]| rows.iter().any(|row| row.contains("│ said"));
+        let rows = terminal.wait_for("output of the RUN", said).unwrap();
+        assert_eq!(starts(&rows, "Building  0 of 1"), 1, "{rows:#?}");
+        terminal.press("C-c").unwrap();
+        let rows = terminal.wait_for("the end", has_ended).unwrap();
+        assert_eq!(starts(&rows, "status 130"), 1, "{rows:#?}");
+        assert_eq!(starts(&rows, "Building"), 0, "{columns}: {rows:#?}");
+        assert_eq!(starts(&rows, "before"), 1, "{columns}: {rows:#?}");
+        let warned = starts(&rows, "warning: SIGINT: ending");
+        assert_eq!(warned, 1, "{columns}: {rows:#?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_changes_its_size_shows_one_display() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let project = Project::new("FROM busybox\nRUN echo said; sleep 100\n");
+    let terminal = build(&place, &project, state.path(), (120, 24), "--no-push");
+    let said = |rows: &[String]| rows.iter().any(|row| row.contains("│ said"));
+    terminal.wait_for("output of the RUN", said).unwrap();
+    for columns in [50, 100, 40] {
+        terminal.resize(columns, 24).unwrap();
+        // The time stands on the right edge again when the picture was made for this width.
+        let fits = |rows: &[String]| {
+            let heading = rows.iter().find(|row| row.starts_with("Building"));
+            let width = usize::from(columns) - 1;
+            heading.is_some_and(|row| row.chars().count() == width && row.ends_with('s'))
+        };
+        let rows = terminal
+            .wait_for("a picture of the new width", fits)
+            .unwrap();
+        assert_eq!(starts(&rows, "Building"), 1, "{columns}: {rows:#?}");
+        assert_eq!(starts(&rows, "before"), 1, "{columns}: {rows:#?}");
+        assert!(
+            rows.len() <= 24 && rows.iter().filter(|row| !row.is_empty()).count() <= 5,
+            "{columns}: {rows:#?}"
+        );
+    }
+    terminal.press("C-c").unwrap();
+    let rows = terminal.wait_for("the end", has_ended).unwrap();
+    assert_eq!(starts(&rows, "Building"), 0, "{rows:#?}");
+}
+
+#[test]
+fn the_summary_fits_the_terminal() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let words = "and a word ".repeat(12);
+    let project = Project::new(&format!(
+        "FROM busybox AS a-stage-of-a-long-name\nRUN echo {words}\n"
+    ));
+    let push = format!("--push -t {}/app:1", place.registry.address());
+    let terminal = build(&place, &project, state.path(), (80, 24), &push);
+    let rows = terminal.wait_for("the end", has_ended).unwrap();
+    assert_eq!(starts(&rows, "status 0"), 1, "{rows:#?}");
+    let built = rows.iter().position(|row| row.starts_with("Built in"));
+    let summary = &rows[built.unwrap()..];
+    let cut = summary
+        .iter()
+        .filter(|row| row.contains("] RUN echo and a word"));
+    assert!(cut.clone().all(|row| row.ends_with('…')), "{summary:#?}");
+    assert_eq!(cut.count(), 1, "{summary:#?}");
+    let digests = summary.iter().filter_map(|row| row.split_once("sha256:"));
+    let whole: Vec<_> = digests.map(|(_, digits)| digits.len()).collect();
+    assert_eq!(whole, [64], "{summary:#?}");
+    assert!(
+        !rows.iter().any(|row| row.starts_with("Building")),
+        "{rows:#?}"
+    );
+}
+
+#[test]
+fn the_output_of_what_failed_stands_once_above_the_error() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let project = Project::new("FROM busybox\nRUN echo no rule to make; exit 7\n");
+    let terminal = build(&place, &project, state.path(), (80, 24), "--no-push");
+    let rows = terminal.wait_for("the end", has_ended).unwrap();
+    assert_eq!(starts(&rows, "status 7"), 1, "{rows:#?}");
+    let output = rows.iter().position(|row| row == "no rule to make");
+    let error = rows
+        .iter()
+        .position(|row| row.starts_with("error: process"));
+    assert!(output.is_some() && output < error, "{rows:#?}");
+    assert_eq!(starts(&rows, "no rule to make"), 1, "{rows:#?}");
+}
