@@ -153,7 +153,7 @@ async fn similar_tags(
     let Ok(Ok(mut tags)) = tokio::time::timeout(PATIENCE, listed).await else {
         return Vec::new();
     };
-    tags.sort_by_cached_key(|tag| suggest::distance(wanted, tag));
+    tags.sort_by_cached_key(|tag| (suggest::distance(wanted, tag), tag.clone()));
     tags.truncate(MOST_TAGS);
     tags
 }

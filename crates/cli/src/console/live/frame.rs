@@ -187,9 +187,14 @@ impl Canvas {
         let running = board.transfers.running();
         let count = running.len();
         let shown = if count > most { most - 1 } else { count };
+        let running: Vec<_> = running.take(shown).collect();
+        let widths = running
+            .iter()
+            .map(|transfer| measure_text_width(transfer.subject()));
+        let width = widths.max().unwrap_or_default();
         let mut lines: Vec<_> = running
-            .take(shown)
-            .map(|transfer| self.transfer(transfer))
+            .iter()
+            .map(|transfer| self.transfer(transfer, width))
             .collect();
         if count > shown {
             let more = format!("  and {} more transfers", count - shown);
@@ -198,7 +203,8 @@ impl Canvas {
         lines
     }
 
-    fn transfer(&self, transfer: &Transfer) -> String {
+    /// A transfer among others whose names have this width.
+    fn transfer(&self, transfer: &Transfer, width: usize) -> String {
         let arrow = match (self.look.unicode, transfer.is_upload()) {
             (true, true) => "↑",
             (true, false) => "↓",
@@ -226,6 +232,7 @@ impl Canvas {
         // The digest at its end is what tells the layers of one image apart.
         let room = self.room(&right).saturating_sub(2);
         let subject = self.end_of(transfer.subject(), room);
+        let subject = pad_str(&subject, width.min(room), Alignment::Left, None);
         self.row(None, &format!("{arrow} {subject}"), &right)
     }
 
@@ -258,7 +265,9 @@ impl Canvas {
         meter
     }
 
-    /// A line with text on the left and, where there is room, on the right edge.
+    /// A line with a text that is cut where there is no room, and one behind it that is left out then.
+    ///
+    /// Nothing stands on the right edge: of lines with wide gaps a terminal that becomes narrower makes several.
     fn row(&self, ink: Option<Ink>, left: &str, right: &str) -> String {
         let room = self.room(right);
         let cut = if room == 0 { "" } else { self.cut_mark() };
@@ -266,7 +275,7 @@ impl Canvas {
         let text = if right.is_empty() || !self.has_room_for(right) {
             left.into_owned()
         } else {
-            format!("{} {right}", pad_str(&left, room, Alignment::Left, None))
+            format!("{left}  {right}")
         };
         match ink {
             Some(ink) => paint(self.look.color, ink, &text),
@@ -279,16 +288,16 @@ impl Canvas {
         self.size.columns.saturating_sub(1)
     }
 
-    /// Whether a text on the right edge leaves a third of the row.
+    /// Whether a text leaves a third of the row to the one before it.
     fn has_room_for(&self, right: &str) -> bool {
         measure_text_width(right) * 3 <= self.width() * 2
     }
 
-    /// How wide the text on the left may be beside one on the right edge.
+    /// How wide a text may be with this one behind it.
     fn room(&self, right: &str) -> usize {
         match right {
             right if right.is_empty() || !self.has_room_for(right) => self.width(),
-            right => self.width().saturating_sub(measure_text_width(right) + 1),
+            right => self.width().saturating_sub(measure_text_width(right) + 2),
         }
     }
 

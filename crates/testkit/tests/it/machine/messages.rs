@@ -35,13 +35,13 @@ const CASES: [Case; 22] = [
         dockerfile(place, "RUN echo > /f; /f")
     }),
     ("exit code: 137", |place| {
-        dockerfile(place, "RUN kill -9 $$")
+        dockerfile(place, "RUN sh -c 'kill -9 $$'; exit $?")
     }),
     ("secret", |place| {
         dockerfile(place, "RUN --mount=type=secret,id=s,required=true true")
     }),
     ("no match for platform", other_platform),
-    ("no space left", full_disk),
+    ("No space left", full_disk),
     ("every file has one owner", one_owner),
     ("has other tags", missing_tag),
     ("no credentials", |place| push(place, &login().address())),

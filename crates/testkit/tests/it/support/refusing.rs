@@ -19,6 +19,9 @@ pub(crate) struct Asked {
     pub(crate) authorized: bool,
 }
 
+/// The first byte of a TLS connection.
+const TLS_HANDSHAKE: u8 = 22;
+
 impl Refusing {
     /// Listens on a free port of this address and answers each request with a status.
     pub(crate) fn start(ip: IpAddr, answer: fn(&Asked) -> u16) -> Self {
@@ -49,7 +52,12 @@ impl Refusing {
 }
 
 fn refuse(connection: &TcpStream, answer: fn(&Asked) -> u16) -> std::io::Result<()> {
-    let mut lines = BufReader::new(connection).lines();
+    let mut reader = BufReader::new(connection);
+    // Who speaks TLS is told that this is none.
+    if reader.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+        return write!({ connection }, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    }
+    let mut lines = reader.lines();
     let mut asked = Asked {
         line: lines.next().transpose()?.unwrap_or_default(),
         authorized: false,
