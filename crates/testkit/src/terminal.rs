@@ -43,8 +43,8 @@ impl Terminal {
             start.env(name, value);
         }
         start.args(["new-session", "-d", "-x", &columns.to_string()]);
-        // The shell goes on, so that the last picture stays to be looked at.
-        let command = format!("{command}; exec sleep 1000");
+        // The shell goes on, also after an interrupt, so that the last picture stays to be looked at.
+        let command = format!("trap : INT; {command}; exec sleep 1000");
         start.args(["-y", &rows.to_string(), "sh", "-c", &command]);
         process::run(&mut start)?;
         Ok(terminal)

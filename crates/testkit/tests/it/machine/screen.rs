@@ -56,7 +56,7 @@ fn a_terminal_that_changes_its_size_shows_one_display() {
     let terminal = build(&place, &project, state.path(), (120, 24), "--no-push");
     let said = |rows: &[String]| rows.iter().any(|row| row.contains("│ said"));
     terminal.wait_for("output of the RUN", said).unwrap();
-    for columns in [50, 100, 40] {
+    for columns in [50, 100, 60] {
         terminal.resize(columns, 24).unwrap();
         let earlier = terminal.shown().unwrap();
         let goes_on = |rows: &[String]| rows != earlier && starts(rows, "Building") == 1;
