@@ -89,8 +89,8 @@ fn debug_says_what_the_parts_do() {
         "isolation works",
         "cache key",
         "found what the command changed",
-        "method=GET",
-        "status=200",
+        "method GET",
+        "status 200",
     ];
     let cache = format!("--cache-repo={}/cache", place.registry.address());
     let arguments = ["--cache=true", &cache];
