@@ -375,7 +375,7 @@ fn tell(method: &Method, url: &Url, answer: &Result<Response, Cause>, took: Dura
             tracing::debug!(%method, %url, status, milliseconds, "request");
         }
         Err(error) => {
-            tracing::debug!(%method, %url, %error, milliseconds, "request without an answer")
+            tracing::debug!(%method, %url, %error, milliseconds, "request without an answer");
         }
     }
 }

@@ -34,8 +34,8 @@ fn nearest_name(tree: &Tree, directory: &TreePath, name: &str) -> Option<String>
         return None;
     };
     let names: Vec<&str> = children
-        .iter()
-        .filter_map(|(name, _)| std::str::from_utf8(name.as_bytes()).ok())
+        .keys()
+        .filter_map(|name| std::str::from_utf8(name.as_bytes()).ok())
         .collect();
     let same = names.iter().find(|known| known.eq_ignore_ascii_case(name));
     let near = same.copied();

@@ -15,7 +15,10 @@ const PAGE: &str = include_str!("../../../../../docs/errors.md");
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A row by words of its message, and the mistake.
-type Case = (&'static str, fn(&Place) -> String);
+type Case = (&'static str, Mistake);
+
+/// Makes a mistake, and gives what is said of it.
+type Mistake = fn(&Place) -> String;
 
 /// Shown where it can be brought about, which is in a container: `environments::containers`.
 const ELSEWHERE: &str = "no kind of isolation works here";
@@ -281,7 +284,7 @@ fn the_page_has_a_row_for_every_case() {
 fn a_refusal_says_what_to_do_next() {
     skip_unless!(needs::root(), needs::registry());
     let place = Place::new();
-    let cases: [(fn(&Place) -> String, &str); 3] = [
+    let cases: [(Mistake, &str); 3] = [
         (
             missing_tag,
             "hint: `base` is there and has other tags: 1.0, 1.1, 2.0\n",
