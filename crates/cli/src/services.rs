@@ -149,7 +149,7 @@ fn tell(probe: &yadokari_sandbox::Probe) {
         let (isolation, overlay) = (attempt.isolation, attempt.overlay);
         match &attempt.obstacle {
             None => {
-                tracing::debug!(%isolation, overlay, landlock = attempt.landlock, "isolation works")
+                tracing::debug!(%isolation, overlay, landlock = attempt.landlock, "isolation works");
             }
             Some(yadokari_sandbox::Obstacle { reason, .. }) => {
                 tracing::debug!(%isolation, reason, "isolation does not work");
