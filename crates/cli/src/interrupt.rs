@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use yadokari_sandbox::Cancel;
 
+use crate::report::Failure;
+
 /// A RUN is stopped and the container's root restored within this time.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -51,6 +53,15 @@ impl std::fmt::Display for Told {
     }
 }
 
+impl From<Interrupted> for Failure {
+    fn from(interrupted: Interrupted) -> Self {
+        Self {
+            code: exit_code(interrupted.name),
+            ..Self::new(&interrupted)
+        }
+    }
+}
+
 impl Interrupt {
     /// Starts to listen.
     ///
@@ -90,6 +101,18 @@ impl Interrupt {
                 on_signal(Told::GivingUp(name));
                 Err(Interrupted { name })
             }
+        }
+    }
+
+    /// Runs `work` to its end, or until a signal comes. It can be given up at any point.
+    ///
+    /// # Errors
+    ///
+    /// [`Interrupted`] when a signal came.
+    pub async fn unless<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupted> {
+        tokio::select! {
+            done = work => Ok(done),
+            name = self.next() => Err(Interrupted { name }),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use yadokari_build::{Clock, Services};
 use yadokari_context::{GitLibrary, ObjectStores, Web};
@@ -14,6 +14,7 @@ use crate::console::Console;
 use crate::convert::{Job, RegistrySettings};
 use crate::environment::Environment;
 use crate::flags::place::IsolationFlag;
+use crate::interrupt::{Interrupt, Interrupted};
 use crate::report::Failure;
 
 mod engine;
@@ -157,6 +158,31 @@ fn tell(probe: &yadokari_sandbox::Probe) {
         }
     }
 }
+
+/// Waits while another build runs a command in this container, in whose root all paths would be looked up.
+///
+/// # Errors
+///
+/// A signal came meanwhile.
+pub async fn wait_for_root(
+    state_dir: &Path,
+    console: &Console,
+    interrupt: &mut Interrupt,
+) -> Result<(), Interrupted> {
+    let mut told = false;
+    while let Some(pid) = yadokari_sandbox::occupant(state_dir) {
+        if !std::mem::replace(&mut told, true) {
+            console.notice(&format!(
+                "another build runs a command in place of this container's root (process {pid}); waiting for its end"
+            ));
+        }
+        interrupt.unless(tokio::time::sleep(TICK)).await?;
+    }
+    Ok(())
+}
+
+/// How often it is looked whether another build's command has ended.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The best that works, or what is wanted. Where nothing works, a build may still have no RUN.
 fn runner(settings: Settings, wanted: IsolationFlag) -> Result<Arc<dyn Runner>, Failure> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -65,7 +65,7 @@ pub(crate) fn open_beneath(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Fault
 }
 
 /// Opens the subdirectory `name`, not following a link.
-pub(crate) fn open_child(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, rustix::io::Errno> {
+pub(crate) fn open_child(directory: impl AsFd, name: &OsStr) -> Result<OwnedFd, rustix::io::Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     rustix::fs::openat(directory, name, flags, Mode::empty())
 }

@@ -71,7 +71,8 @@ pub(crate) fn reset_signals() {
     }
 }
 
-/// A terminal interrupts the helper together with its caller; the caller then lets go of the leash.
+/// A terminal interrupts the helper together with its caller; the caller then lets go of the leash. And no command
+/// may end the helper by opening a file that the helper has a lease on.
 #[expect(unsafe_code, reason = "signal actions have no safe form")]
 fn ignore_interrupts() {
     for signal in [
@@ -80,6 +81,7 @@ fn ignore_interrupts() {
         libc::SIGHUP,
         libc::SIGQUIT,
         libc::SIGPIPE,
+        libc::SIGIO,
     ] {
         // SAFETY: SIG_IGN installs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };

@@ -59,8 +59,7 @@ pub(crate) fn keep_to_itself() -> Result<(), String> {
 
 /// Puts this process into a domain in which only the content of `open` may be used.
 ///
-/// Names can be listed, and entries made and removed, everywhere below `/`: a rule for
-/// `/` reaches all of it, and the command must be able to change the entries of its root.
+/// Names can be listed everywhere below `/`: a rule for `/` reaches all of it.
 pub(crate) fn confine<'a>(
     open: impl IntoIterator<Item = &'a std::path::PathBuf>,
 ) -> Result<(), String> {
@@ -70,7 +69,7 @@ pub(crate) fn confine<'a>(
     let version = version();
     let handled = rights::known_to(version);
     let ruleset = Ruleset::new(version, handled)?;
-    ruleset.allow(Path::new("/"), rights::OF_NAMES)?;
+    ruleset.allow(Path::new("/"), rights::READ_DIR)?;
     for path in open {
         ruleset.allow(path, handled)?;
     }
@@ -84,11 +83,7 @@ const SCOPES: u32 = 6;
 mod rights {
     pub(super) const EXECUTE: u64 = 1 << 0;
     pub(super) const REFER: u64 = 1 << 13;
-    const READ_DIR: u64 = 1 << 3;
-    const REMOVE_AND_MAKE: u64 = 0b1_1111_1111 << 4;
-
-    /// What concerns the entries of a directory and not their content.
-    pub(super) const OF_NAMES: u64 = READ_DIR | REMOVE_AND_MAKE;
+    pub(super) const READ_DIR: u64 = 1 << 3;
     const WRITE_FILE: u64 = 1 << 1;
     const READ_FILE: u64 = 1 << 2;
     const TRUNCATE: u64 = 1 << 14;

@@ -53,7 +53,7 @@ pub use error::{Fault, RunError};
 pub use helper::{HELPER_ARGUMENT, helper_main};
 pub use nowhere::Nowhere;
 pub use probe::{Attempt, Obstacle, Probe, probe};
-pub use rootswap::{RecoverError, Recovered, recover};
+pub use rootswap::{RecoverError, Recovered, occupant, recover};
 pub use runner::{Abilities, Confinement, Exit, Note, Runner, Stream};
 pub use sandbox::{Sandbox, Settings};
 pub use spec::{

@@ -56,7 +56,7 @@ fn reap_finished() -> bool {
 }
 
 /// The running descendants of this process, zombies not counted.
-fn descendants() -> Vec<i32> {
+pub(crate) fn descendants() -> Vec<i32> {
     let processes = processes();
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for process in &processes {

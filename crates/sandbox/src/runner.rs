@@ -205,6 +205,8 @@ pub enum Note {
         /// Their paths.
         paths: Vec<String>,
     },
+    /// The command made more entries next to something hidden than can be made usable for it.
+    EntriesUnusable,
     /// A size limit is not enforced in this isolation mode.
     SizeIgnored {
         /// The mount's target.
@@ -249,6 +251,10 @@ impl fmt::Display for Note {
                     shown.join(", ")
                 )
             }
+            Self::EntriesUnusable => f.write_str(
+                "the command made more entries next to the container's own than Landlock could be told of; \
+                 some of them could not be opened by it: make them in a directory of their own",
+            ),
             Self::SizeIgnored { target } => {
                 write!(f, "the size limit of the mount on {target} is not enforced")
             }

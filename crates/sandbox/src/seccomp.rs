@@ -191,6 +191,8 @@ pub(crate) mod op {
 mod tables;
 
 pub(crate) use tables::ARCHITECTURE;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tables::I386;
 
 #[cfg(test)]
 mod tests;

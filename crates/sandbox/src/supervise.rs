@@ -37,9 +37,9 @@ pub(crate) fn wait_and_serve(
     mut service: Option<Service<'_>>,
 ) -> Result<Ended, Fault> {
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
-    let mut stopped = false;
+    let (mut stopped, mut ended) = (false, true);
     loop {
-        if let Some(status) = reap(pid, WaitOptions::NOHANG)? {
+        if ended && let Some(status) = reap(pid, WaitOptions::NOHANG)? {
             return Ok(if stopped {
                 Ended::Stopped
             } else {
@@ -56,6 +56,7 @@ pub(crate) fn wait_and_serve(
             leash.as_fd(),
             service.as_ref().map(|s| s.fd),
         )?;
+        ended = woken.ended;
         match service.as_mut() {
             Some(service) if woken.served => (service.serve)(),
             _ => {}
@@ -76,6 +77,8 @@ pub(crate) fn wait_and_serve(
 struct Woken {
     let_go: bool,
     served: bool,
+    /// The command may have ended.
+    ended: bool,
     /// Nobody is left that could ask for the service.
     hung_up: bool,
 }
@@ -103,7 +106,12 @@ fn pause(
     };
     match poll(&mut polled, Some(&tick)) {
         Ok(_) => {}
-        Err(Errno::INTR) => return Ok(Woken::default()),
+        Err(Errno::INTR) => {
+            return Ok(Woken {
+                ended: true,
+                ..Woken::default()
+            });
+        }
         Err(error) => return Err(error).at("wait for", "command"),
     }
     let served = if service.is_some() {
@@ -111,7 +119,13 @@ fn pause(
     } else {
         PollFlags::empty()
     };
+    let served_only = served.contains(PollFlags::IN)
+        && pidfd.is_some()
+        && polled
+            .last()
+            .is_some_and(|pidfd| pidfd.revents().is_empty());
     Ok(Woken {
+        ended: !served_only,
         let_go: !polled[0].revents().is_empty(),
         served: served.contains(PollFlags::IN),
         hung_up: served.contains(PollFlags::HUP),

@@ -114,7 +114,8 @@ pub async fn run(
         return Ok(0);
     };
     let started = Instant::now();
-    let interrupt = Interrupt::listen().map_err(|error| Failure::new(&error))?;
+    let mut interrupt = Interrupt::listen().map_err(|error| Failure::new(&error))?;
+    services::wait_for_root(&first.job.request.state_dir, console, &mut interrupt).await?;
     let services = services::services(
         &first.job,
         environment,

@@ -31,7 +31,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     job.notices.iter().for_each(|notice| console.notice(notice));
     let cancel = Cancel::new();
-    let interrupt = Interrupt::listen().map_err(|error| Failure::new(&error))?;
+    let mut interrupt = Interrupt::listen().map_err(|error| Failure::new(&error))?;
+    services::wait_for_root(&job.request.state_dir, console, &mut interrupt).await?;
     let services = services::services(
         job,
         environment,

@@ -2,8 +2,9 @@
 //!
 //! `driver run <isolation> <state-dir> <spec.json>`, `driver probe <state-dir>`,
 //! `driver overlay <state-dir>`, `driver recover <state-dir>`,
-//! `driver as-user -- <words of another call>`, `driver reach <pid>`, `driver who`, `driver listen`.
+//! `driver as-user -- <words of another call>`, `driver reach <pid>`, `driver entries <directory>`, `driver who`, `driver listen`.
 
+mod entries;
 mod reach;
 
 use std::ffi::OsString;
@@ -55,6 +56,11 @@ fn main() -> ExitCode {
         },
         ["reach", pid] => {
             let found = reach::everything(pid.parse().unwrap_or(1));
+            let _ = std::io::stdout().write_all(found.as_bytes());
+            ExitCode::SUCCESS
+        }
+        ["entries", directory] => {
+            let found = entries::everything(std::path::Path::new(directory));
             let _ = std::io::stdout().write_all(found.as_bytes());
             ExitCode::SUCCESS
         }

@@ -128,18 +128,17 @@ impl Journal {
         Ok(journal)
     }
 
+    /// What a swap has written so far, which may still go on; none means there is no swap.
+    pub(crate) fn peek(path: &Path) -> Result<Option<Vec<Record>>, Fault> {
+        Ok(read_either(path)?.map(|(_, text)| parse(&text)))
+    }
+
     /// Opens what a killed swap left; none means there is nothing to undo.
     pub(crate) fn reopen(path: &Path) -> Result<Option<Self>, Fault> {
-        let back = back_path(path).exists();
-        let path = &if back {
-            back_path(path)
-        } else {
-            path.to_owned()
+        let Some((found, text)) = read_either(path)? else {
+            return Ok(None);
         };
-        let text = match fs::read(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            result => result.at("read the journal", path)?,
-        };
+        let (back, path) = (found != path, &found);
         let records = parse(&text);
         let kept = text
             .iter()
@@ -221,8 +220,20 @@ impl Journal {
     }
 }
 
-fn back_path(path: &Path) -> PathBuf {
+/// The journal's name once the stage is complete.
+pub(crate) fn back_path(path: &Path) -> PathBuf {
     path.with_extension("back")
+}
+
+/// The journal, or the one that it was renamed to for the way back.
+fn read_either(path: &Path) -> Result<Option<(PathBuf, Vec<u8>)>, Fault> {
+    for path in [path.to_owned(), back_path(path)] {
+        match fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            result => return Ok(Some((path.clone(), result.at("read the journal", &path)?))),
+        }
+    }
+    Ok(None)
 }
 
 fn parse(text: &[u8]) -> Vec<Record> {

@@ -34,13 +34,14 @@ use crate::probe::ProbeAnswer;
 use crate::process::{self, Report};
 use crate::rootswap::attributes::Attributes;
 use crate::rootswap::gate::Gate;
+use crate::rootswap::shield::Gap;
 use crate::runner::{Confinement, Exit, Note};
 use crate::spec::{MountSource, RunSpec};
 use crate::supervise::{self, Ended, Service};
 use crate::{capabilities, directory, etc, landlock, reap, stubs};
 
 pub(crate) use held::{WorkingDirectory, by_this_process};
-pub use recover::{RecoverError, Recovered, recover};
+pub use recover::{RecoverError, Recovered, occupant, recover};
 pub(crate) use session::Session;
 
 /// Runs `spec` with its root in place of this container's.
@@ -55,7 +56,7 @@ pub(crate) fn run(
     reap::adopt_orphans()?;
     let resolv_conf = etc::resolv_conf(spec);
     keep_kernel_directories(spec)?;
-    let mut session = Session::begin(live, spec, request)?;
+    let mut session = Session::begin(live, spec, request, &leash)?;
     let mut notes = notes_about(spec);
     session.swap_in(spec, &resolv_conf)?;
     notes.extend(note_about(&session.swap.strangers()));
@@ -94,7 +95,7 @@ fn command(
         return Err(RunError::Cancelled);
     }
     let (open, guarded) = gate::divide(Path::new("/"), &boundary.hidden);
-    let mut gate = Gate::prepare(area, guarded)?;
+    let mut gate = Gate::prepare(area, &boundary.hidden, &guarded, &open)?;
     let (ours, theirs) = socket_pair()?;
     let started =
         process::start(|report| become_command(spec, boundary, &open, &gate, &theirs, report))?;
@@ -109,6 +110,8 @@ fn command(
     match ended {
         Ended::Exited(mut exit) => {
             exit.notes = started.notes;
+            exit.notes
+                .extend(gate.ran_dry().then_some(Note::EntriesUnusable));
             Ok(exit)
         }
         Ended::Stopped => Err(RunError::Cancelled),
@@ -135,9 +138,9 @@ fn become_command(
     report: &mut Report,
 ) -> Result<Infallible, RunError> {
     launch(spec, || {
-        if let Err(reason) = confine(spec, boundary.confinement, open, gate, socket) {
+        if let Err(gap) = confine(spec, boundary.confinement, open, gate, socket) {
             report.note(Note::Unconfined {
-                reason: shield::with_exposed(reason, &boundary.exposed),
+                reason: gap.told(&spec.user, &boundary.exposed),
             });
         }
         Ok(())
@@ -169,14 +172,21 @@ fn confine(
     open: &[PathBuf],
     gate: &Gate,
     socket: &OwnedFd,
-) -> Result<(), String> {
-    prepare_domain(spec, confinement)?;
+) -> Result<(), Gap> {
+    let all = |reason| Gap {
+        reason,
+        processes: true,
+    };
+    prepare_domain(spec, confinement).map_err(all)?;
     match gate::install_filter().and_then(|listener| gate::give(socket, &listener)) {
-        Ok(()) => landlock::confine(open.iter().chain(gate.ready())),
+        Ok(()) => landlock::confine(open.iter().chain(gate.ready())).map_err(all),
         Err(reason) => {
-            // Without the gate, new entries of `/` would be unusable; other processes are still out of reach.
-            landlock::guard_processes()?;
-            Err(format!("files outside the root can be reached: {reason}"))
+            // Without the gate, no entry of `/` could be made; other processes are still out of reach.
+            landlock::guard_processes().map_err(all)?;
+            Err(Gap {
+                reason: format!("files outside the root can be reached: {reason}"),
+                processes: false,
+            })
         }
     }
 }

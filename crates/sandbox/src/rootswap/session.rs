@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::FlockOperation;
 
 use crate::control::Request;
 use crate::error::{At as _, Fault, RunError};
@@ -17,7 +17,7 @@ use crate::rootswap::swap::Swap;
 use crate::rootswap::{area, recover};
 use crate::runner::Note;
 use crate::spec::{RunSpec, User};
-use crate::{namespaces, reap, supervise};
+use crate::{directory, namespaces, reap, supervise};
 
 /// A swap, or mounts by rename alone, undone when it goes out of scope, panics included.
 pub(crate) struct Session {
@@ -27,19 +27,25 @@ pub(crate) struct Session {
     shut: Shut,
     left: Option<u32>,
     finished: bool,
-    /// Held while a root's mounts are in place, where several helpers may want to use one source.
-    _turn: Option<OwnedFd>,
+    /// Held as long as anything is not in its own place.
+    _turn: OwnedFd,
 }
 
 impl Session {
-    /// Begins to swap the root of `spec` into `live`; nothing has moved yet.
-    pub(super) fn begin(live: &Path, spec: &RunSpec, request: &Request) -> Result<Self, RunError> {
+    /// Begins to swap the root of `spec` into `live`, in turn with other builds in this container; nothing has moved yet.
+    pub(super) fn begin(
+        live: &Path,
+        spec: &RunSpec,
+        request: &Request,
+        leash: impl AsFd,
+    ) -> Result<Self, RunError> {
         let state_dir = &request.state_dir;
+        let turn = take_turn(state_dir, leash)?;
         let mountinfo = fs::read("/proc/self/mountinfo").at("read", "/proc/self/mountinfo")?;
         let kept = Kept::of_container(namespaces::mount_points(&mountinfo), state_dir);
         let mut swap = Swap::begin(live, &spec.root, &area(state_dir), kept, this_helper())?;
         swap.held = Held::gather(live, &request.held);
-        Ok(Self::of(swap, None))
+        Ok(Self::of(swap, turn))
     }
 
     /// Puts the mounts of `spec` into its root where that lies, in turn with other runs of this state directory.
@@ -49,24 +55,20 @@ impl Session {
         resolv_conf: &[u8],
         leash: impl AsFd,
     ) -> Result<Self, RunError> {
-        let area = area(state_dir);
-        fs::create_dir_all(&area).at("make", &area)?;
-        let turn = wait_for_turn(&area, leash)?;
-        // Whoever left a journal is dead, or its turn would not be over.
-        recover::recover(state_dir).map_err(RunError::from)?;
+        let turn = take_turn(state_dir, leash)?;
         let swap = Swap::begin(
             &spec.root,
             &spec.root,
-            &area,
+            &area(state_dir),
             Kept::default(),
             this_helper(),
         )?;
-        let mut session = Self::of(swap, Some(turn));
+        let mut session = Self::of(swap, turn);
         session.graft(spec, resolv_conf)?;
         Ok(session)
     }
 
-    fn of(swap: Swap, turn: Option<OwnedFd>) -> Self {
+    fn of(swap: Swap, turn: OwnedFd) -> Self {
         Self {
             swap,
             grafts: None,
@@ -84,14 +86,14 @@ impl Session {
 
     /// Keeps users other than 0 out of what is hidden by the modes of directories; gives what they can read yet.
     ///
-    /// User 0 heeds no modes.
+    /// User 0 heeds no modes, and can read all.
     pub(super) fn shut_out(
         &mut self,
         user: &User,
         hidden: &[PathBuf],
     ) -> Result<Vec<PathBuf>, RunError> {
         if user.is_root() {
-            return Ok(Vec::new());
+            return Ok(hidden.to_vec());
         }
         Ok(self.shut.out(&self.swap, user, hidden)?)
     }
@@ -154,16 +156,24 @@ fn this_helper() -> (i32, u64) {
     (own, started)
 }
 
-/// Waits until no other helper has mounts in place. The turn ends with the descriptor, also by death.
+/// Waits until no other helper has anything in place, and undoes what a killed one left.
+fn take_turn(state_dir: &Path, leash: impl AsFd) -> Result<OwnedFd, RunError> {
+    let area = area(state_dir);
+    fs::create_dir_all(&area).at("make", &area)?;
+    let turn = wait_for_turn(&area, leash)?;
+    // Whoever left a journal is dead, or its turn would not be over.
+    recover::recover(state_dir).map_err(RunError::from)?;
+    Ok(turn)
+}
+
+/// Waits for the lock of the swap's directory. The turn ends with the descriptor, also by death.
 fn wait_for_turn(area: &Path, leash: impl AsFd) -> Result<OwnedFd, RunError> {
-    let path = area.join("turn");
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).at("open", &path)?;
+    let directory = directory::open(area)?;
     loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(directory),
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).at("lock", &path).map_err(RunError::from),
+            Err(error) => return Err(error).at("lock", area).map_err(RunError::from),
         }
         if supervise::is_let_go(&leash) {
             return Err(RunError::Cancelled);

@@ -54,16 +54,39 @@ fn is_apart(swap: &Swap, path: &Path) -> bool {
     parent.as_os_str().is_empty() || !is_directory(&swap.stage_path(parent))
 }
 
-/// Adds to a reason what lies open because of it.
-pub(super) fn with_exposed(reason: String, exposed: &[PathBuf]) -> String {
-    if exposed.is_empty() {
-        return reason;
+/// Why a command is not kept apart from what is outside, and from what of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) reason: String,
+    /// Whether it can also look into other processes and signal them.
+    pub(super) processes: bool,
+}
+
+impl Gap {
+    /// Says what lies open because of it: what `user` can read of what is hidden, and the processes of the same user.
+    pub(super) fn told(self, user: &User, exposed: &[PathBuf]) -> String {
+        let mut open = Vec::new();
+        if !exposed.is_empty() {
+            let names = exposed.iter().map(|path| path.display().to_string());
+            let names = names.collect::<Vec<_>>().join(", ");
+            let what = if user.is_root() {
+                "read and change"
+            } else {
+                "read"
+            };
+            open.push(format!("{what} {names}"));
+        }
+        if self.processes && user.is_root() {
+            open.push(
+                "signal the container's other processes and read their memory and environment"
+                    .to_owned(),
+            );
+        }
+        if open.is_empty() {
+            return self.reason;
+        }
+        format!("{}; it can {}", self.reason, open.join(", and "))
     }
-    let names: Vec<String> = exposed
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    format!("{reason}; it can read {}", names.join(", "))
 }
 
 /// Directories of the container that nobody but user 0 may enter for the time of a run.
@@ -144,4 +167,47 @@ fn is_readable(path: &Path, user: &User) -> bool {
     };
     let wanted = if metadata.is_dir() { 0o1 } else { 0o4 };
     (metadata.mode() >> shift) & wanted != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_open_is_said_for_the_user_that_can_reach_it() {
+        let gap = |processes| Gap {
+            reason: "no Landlock".to_owned(),
+            processes,
+        };
+        let other = User {
+            uid: 1,
+            gid: 1,
+            groups: Vec::new(),
+        };
+        let exposed = [PathBuf::from("/ci"), PathBuf::from("/.yadokari")];
+        for (user, exposed, processes, expected) in [
+            (
+                User::root(),
+                &exposed[..],
+                true,
+                "no Landlock; it can read and change /ci, /.yadokari, and signal the container's other processes \
+                 and read their memory and environment",
+            ),
+            (
+                User::root(),
+                &exposed[..1],
+                false,
+                "no Landlock; it can read and change /ci",
+            ),
+            (
+                other.clone(),
+                &exposed[..1],
+                true,
+                "no Landlock; it can read /ci",
+            ),
+            (other, &[], true, "no Landlock"),
+        ] {
+            assert_eq!(gap(processes).told(&user, exposed), expected);
+        }
+    }
 }

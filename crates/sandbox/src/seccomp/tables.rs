@@ -6,7 +6,7 @@ use super::Refused;
 pub(super) const ALL: &[&Refused<'_>] = &[
     &NATIVE,
     #[cfg(target_arch = "x86_64")]
-    &I386,
+    &NARROW,
 ];
 
 /// The architecture of this executable.
@@ -15,6 +15,10 @@ pub(crate) const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
 } else {
     0xc000_00b7
 };
+
+/// Programs of 32 bits on x86-64.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const I386: u32 = 0x4000_0003;
 
 pub(super) const NATIVE: Refused<'_> = Refused {
     architecture: ARCHITECTURE,
@@ -89,8 +93,8 @@ const ALWAYS: &[i64] = &[
 
 /// Programs of 32 bits have numbers of their own, which no crate names here.
 #[cfg(target_arch = "x86_64")]
-const I386: Refused<'_> = Refused {
-    architecture: 0x4000_0003,
+const NARROW: Refused<'_> = Refused {
+    architecture: I386,
     always: &[
         21,  // mount
         22,  // umount

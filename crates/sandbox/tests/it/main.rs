@@ -5,6 +5,7 @@
 )]
 
 mod chroot;
+mod guarded;
 mod namespaces;
 mod overlay;
 mod rootswap;

@@ -5,5 +5,6 @@ mod cache_mounts;
 mod exit;
 mod pairs;
 mod publish;
+mod reach;
 mod root;
 mod tls;

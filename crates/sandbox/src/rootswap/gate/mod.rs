@@ -1,64 +1,96 @@
-//! Keeps new entries of guarded directories usable for a confined command.
+//! Stands between a confined command and the directories that hold something hidden.
 //!
-//! A Landlock domain knows directories and files, not names: what a command makes
-//! next to something hidden has no rule of its own and could not be used. So empty
-//! directories and files, which have their rule before the domain is entered, are
-//! held ready. The command's attempts to make something are reported here by
-//! seccomp, and where the new entry would lie directly in a guarded directory, one
-//! of those held ready is renamed to its name. Landlock alone enforces; a wrong
-//! answer here can only make an entry unusable.
+//! A Landlock rule for a directory reaches everything below it, so there can be none
+//! for `/` that allows to make and remove entries: it would allow so in the state
+//! directory and in every volume. The command's calls that make, rename and remove
+//! entries are reported here by seccomp instead. Those that concern a directory with
+//! something hidden in it are made here, with the command's rights and never on what
+//! is hidden; for all others Landlock decides, which knows rules for them.
+//!
+//! What is made so has no rule of its own, and could not be used. It is replaced by
+//! something that had its rule before the domain was entered: see [`Pool`].
 
-mod attempt;
+mod caller;
+mod calls;
+mod entries;
+mod guarded;
+mod identity;
+mod listing;
 mod notify;
+mod place;
+mod pool;
+mod reclaim;
 
-use std::ffi::OsStr;
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use self::attempt::{Attempt, status};
-use self::notify::{Answer, Notice, is_valid, receive, respond};
-pub(crate) use self::notify::{give, install_filter, take};
-use crate::error::{At as _, Fault};
+use rustix::fs::{OFlags, RenameFlags};
+use rustix::io::Errno;
 
-/// The entries held ready, and the directories they are for.
+use self::caller::Caller;
+use self::calls::{Call, Operand};
+use self::entries::{Entry, Hand};
+use self::guarded::Guarded;
+use self::identity::Identity;
+use self::listing::Listings;
+use self::notify::{Answer, Notice, add_descriptor, is_valid, receive, respond};
+use self::place::{Place, path_of};
+use self::pool::Pool;
+use crate::error::{Fault, fault};
+
+pub(crate) use self::guarded::divide;
+pub(crate) use self::notify::{give, install_filter, take};
+
+/// Stands between a command and what is hidden.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    place: PathBuf,
-    /// Directories that hold something hidden at some depth.
-    guarded: Vec<PathBuf>,
-    directories: Vec<PathBuf>,
-    files: Vec<PathBuf>,
+    bounds: Bounds,
+    pool: Pool,
+    listings: Listings,
+}
+
+/// The directories that hold something hidden, and this process's own rights.
+#[derive(Debug)]
+struct Bounds {
+    guarded: Vec<Guarded>,
+    hidden: Vec<PathBuf>,
+    own: Identity,
 }
 
 impl Gate {
-    /// Makes the entries that are held ready, below `area`.
-    pub(crate) fn prepare(area: &Path, guarded: Vec<PathBuf>) -> Result<Self, Fault> {
-        let place = area.join("ready");
-        fs::create_dir_all(&place).at("make", &place)?;
-        let mut gate = Self {
-            place,
-            guarded,
-            directories: Vec::new(),
-            files: Vec::new(),
+    /// Opens the `guarded` directories, and makes what is held ready for them below `area`.
+    ///
+    /// `open` lies in them, and `hidden` too.
+    pub(crate) fn prepare(
+        area: &Path,
+        hidden: &[PathBuf],
+        guarded: &[PathBuf],
+        open: &[PathBuf],
+    ) -> Result<Self, Fault> {
+        let opened = guarded
+            .iter()
+            .map(|path| Guarded::open(path, hidden, guarded));
+        let unknown = || fault("read the identity in", "/proc/self/status", libc::EINVAL);
+        let bounds = Bounds {
+            guarded: opened.collect::<Result<_, _>>()?,
+            hidden: hidden.to_vec(),
+            own: Identity::own().ok_or_else(unknown)?,
         };
-        for number in 0..READY {
-            let (directory, file) = (
-                gate.place.join(format!("d{number}")),
-                gate.place.join(format!("f{number}")),
-            );
-            fs::create_dir(&directory).at("make", &directory)?;
-            fs::write(&file, "").at("make", &file)?;
-            gate.directories.push(directory);
-            gate.files.push(file);
-        }
-        Ok(gate)
+        Ok(Self {
+            bounds,
+            pool: Pool::prepare(area, open)?,
+            listings: Listings::default(),
+        })
     }
 
     /// Everything held ready, for rules.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &PathBuf> {
-        self.directories.iter().chain(&self.files)
+        self.pool.ready()
+    }
+
+    /// Whether the command made something that it could not use.
+    pub(crate) fn ran_dry(&self) -> bool {
+        self.pool.ran_dry()
     }
 
     /// Answers one report, if there is one.
@@ -66,103 +98,194 @@ impl Gate {
         let Some(notice) = receive(listener) else {
             return;
         };
-        let own = rustix::process::getegid().as_raw();
-        look_as(status(notice.pid, "Gid:", 2).unwrap_or(own));
         let answer = self.decide(listener, &notice);
-        look_as(own);
-        respond(listener, notice.id, answer);
+        respond(listener, notice.id, answer.unwrap_or(Answer::Continue));
     }
 
-    fn decide(&mut self, listener: &OwnedFd, notice: &Notice) -> Answer {
-        let Some(attempt) = Attempt::read(notice) else {
-            return Answer::Continue;
-        };
-        let Some(path) = attempt.entry(&self.guarded) else {
-            return Answer::Continue;
-        };
-        if fs::symlink_metadata(&path).is_ok() {
-            return Answer::Continue;
+    /// What a report is answered; nothing where the kernel and Landlock decide.
+    fn decide(&mut self, listener: &OwnedFd, notice: &Notice) -> Option<Answer> {
+        let caller = Caller::new(notice.pid);
+        let call = Call::of(&notice.data)?;
+        if let Call::List {
+            descriptor,
+            buffer,
+            length,
+        } = call
+        {
+            return self.list(listener, notice, (descriptor, buffer, length));
         }
-        let ready = if attempt.directory {
-            self.directories.pop()
-        } else {
-            self.files.pop()
+        let places = self.bounds.places(caller, call)?;
+        let identity = caller.identity()?;
+        let target = match call {
+            Call::Symlink { target, .. } => Some(caller.path(target)?),
+            _ => None,
         };
-        let Some(ready) = ready else {
-            return Answer::Continue;
-        };
-        if !is_valid(listener, notice.id) || attempt.furnish(&ready, &path).is_err() {
-            return Answer::Continue;
+        let call = described(caller, call, &places)?;
+        // All that was read of it is its own if it still waits.
+        if !caller.has_our_root() || !is_valid(listener, notice.id) {
+            return None;
         }
-        match attempt {
-            Attempt {
+        match self.bounds.entries(&identity, places) {
+            // The kernel finds the same mistake, and says it better.
+            Err(Errno::LOOP | Errno::NOENT | Errno::NOTDIR) => None,
+            Err(errno) => Some(Answer::Failed(errno)),
+            Ok(entries) => {
+                let mut hand = Hand {
+                    pool: &mut self.pool,
+                    caller: &identity,
+                    own: &self.bounds.own,
+                };
+                perform(&mut hand, call, target.as_deref(), &entries)
+            }
+        }
+    }
+
+    /// Reads entries of a guarded directory.
+    fn list(
+        &mut self,
+        listener: &OwnedFd,
+        notice: &Notice,
+        wanted: (u32, u64, u64),
+    ) -> Option<Answer> {
+        let caller = Caller::new(notice.pid);
+        let path = caller.directory(wanted.0.cast_signed());
+        let inode = caller.inode_at(&path)?;
+        let directory = self.bounds.guard(inode)?;
+        if !is_valid(listener, notice.id) {
+            return None;
+        }
+        let replace = |stream: &OwnedFd, close_on_exec| {
+            add_descriptor(listener, notice.id, stream, close_on_exec, Some(wanted.0)).map(drop)
+        };
+        match self.listings.read(caller, directory, wanted, replace) {
+            Ok(length) => length.map(Answer::Done),
+            Err(errno) => Some(Answer::Failed(errno)),
+        }
+    }
+}
+
+impl Bounds {
+    /// The places that a call is about, if one of them is guarded.
+    fn places(&self, caller: Caller, call: Call) -> Option<Vec<Place>> {
+        let operands = operands(call);
+        let places = operands
+            .iter()
+            .map(|operand| Place::read(caller, *operand))
+            .collect::<Option<Vec<_>>>()?;
+        let is_guarded = |place: &Place| {
+            place
+                .inode(caller)
+                .is_some_and(|inode| self.guard(inode).is_some())
+        };
+        places.iter().any(is_guarded).then_some(places)
+    }
+
+    /// Opens the directories of places with the command's rights. Hidden ones are refused.
+    fn entries(&self, identity: &Identity, places: Vec<Place>) -> Result<Vec<Entry<'_>>, Errno> {
+        let opened = {
+            let _rights = identity.assume(&self.own)?;
+            let opened = places.iter().map(Place::open);
+            opened.collect::<Result<Vec<OwnedFd>, _>>()?
+        };
+        let pairs = opened.into_iter().zip(places);
+        pairs
+            .map(|(parent, place)| self.entry(parent, place))
+            .collect()
+    }
+
+    fn entry(&self, parent: OwnedFd, place: Place) -> Result<Entry<'_>, Errno> {
+        let stat = rustix::fs::fstat(&parent)?;
+        let inode = (stat.st_dev, stat.st_ino);
+        let guard = self.guard(inode);
+        if guard.is_none() {
+            let path = path_of(&parent)?;
+            if self.hidden.iter().any(|hidden| path.starts_with(hidden)) {
+                return Err(Errno::ACCESS);
+            }
+        }
+        Ok(Entry {
+            parent,
+            name: place.name,
+            guard,
+            slash: place.slash,
+        })
+    }
+
+    fn guard(&self, inode: (u64, u64)) -> Option<&Guarded> {
+        self.guarded.iter().find(|one| one.inode() == inode)
+    }
+}
+
+fn operands(call: Call) -> Vec<Operand> {
+    match call {
+        Call::Directory { name, .. }
+        | Call::Open { name, .. }
+        | Call::OpenAsDescribed { name, .. }
+        | Call::Node { name, .. }
+        | Call::Symlink { name, .. }
+        | Call::Remove { name, .. } => vec![name],
+        Call::Link { from, to, .. } | Call::Rename { from, to, .. } => vec![from, to],
+        Call::List { .. } => Vec::new(),
+    }
+}
+
+/// `openat2` as the call that it stands for.
+///
+/// Its restrictions concern the way to the directory. Where there is none, they are kept: the last name is never followed.
+fn described(caller: Caller, call: Call, places: &[Place]) -> Option<Call> {
+    let Call::OpenAsDescribed { name, description } = call else {
+        return Some(call);
+    };
+    let mut words = [0; 24];
+    (caller.read(description, &mut words)? == words.len()).then_some(())?;
+    let word = |index: usize| {
+        let bytes = words[8 * index..8 * (index + 1)].try_into();
+        bytes.map_or(0, u64::from_ne_bytes)
+    };
+    let [flags, mode, restrictions] = [word(0), word(1), word(2)];
+    let direct = places.iter().all(Place::is_direct);
+    if restrictions != 0 && !direct {
+        return None;
+    }
+    Some(Call::Open {
+        name,
+        flags: u32::try_from(flags).ok()?,
+        mode: u32::try_from(mode).ok()?,
+    })
+}
+
+/// Makes the call; nothing where the kernel has to.
+fn perform(
+    hand: &mut Hand<'_>,
+    call: Call,
+    target: Option<&Path>,
+    entries: &[Entry<'_>],
+) -> Option<Answer> {
+    Some(match (call, entries) {
+        (Call::Directory { mode, .. }, [entry]) => hand.make_directory(entry, mode),
+        (
+            Call::Remove {
                 directory: true, ..
-            } => Answer::Done,
-            // The kernel would find the file there, and must not.
-            Attempt { flags, .. } if flags & libc::O_EXCL != 0 => Answer::Descriptor(path, flags),
-            Attempt { .. } => Answer::Continue,
+            },
+            [entry],
+        ) => hand.remove_directory(entry),
+        (Call::Rename { flags, .. }, [from, to]) => {
+            hand.rename(from, to, RenameFlags::from_bits_retain(flags))
         }
-    }
-}
-
-/// Splits what lies in `/` into what the command may use and the directories that hold something hidden.
-pub(crate) fn divide(root: &Path, hidden: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let (mut open, mut guarded) = (Vec::new(), vec![root.to_owned()]);
-    let mut next = 0;
-    while let Some(directory) = guarded.get(next).cloned() {
-        next += 1;
-        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let path = directory.join(OsStr::from_bytes(entry.file_name().as_bytes()));
-            if hidden.contains(&path) {
-                continue;
+        // A slash after what is no directory is a mistake that the kernel knows.
+        (_, entries) if entries.iter().any(|entry| entry.slash) => return None,
+        (Call::Open { flags, mode, .. }, [entry]) => {
+            let flags = OFlags::from_bits_retain(flags);
+            let other = OFlags::DIRECTORY | OFlags::PATH;
+            if flags.intersects(other) || !flags.contains(OFlags::CREATE) {
+                return None;
             }
-            if hidden.iter().any(|hidden| hidden.starts_with(&path)) {
-                guarded.push(path);
-            } else {
-                open.push(path);
-            }
+            hand.open(entry, flags, mode)
         }
-    }
-    open.sort();
-    (open, guarded)
-}
-
-/// Looks at files and other processes as a member of this group. A process of the same user but of another group may
-/// not be looked at without `CAP_SYS_PTRACE`, and a command's group is what USER says.
-#[expect(unsafe_code, reason = "there is no safe form")]
-fn look_as(group: u32) {
-    // SAFETY: changes an id of this thread and touches no memory.
-    unsafe { libc::setfsgid(group) };
-}
-
-/// Directories and files each. Few commands make more entries next to the root's own.
-const READY: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_hidden_and_what_leads_there_is_not_open() {
-        let root = tempfile::tempdir().unwrap();
-        for path in ["bin", "state/x", "run/secrets/token", "run/lock", "builds"] {
-            fs::create_dir_all(root.path().join(path)).unwrap();
-        }
-        let hidden = ["state", "run/secrets/token", "nosuch/x"].map(|path| root.path().join(path));
-        let (open, guarded) = divide(root.path(), &hidden);
-        assert_eq!(
-            open,
-            ["bin", "builds", "run/lock"].map(|path| root.path().join(path))
-        );
-        assert_eq!(
-            guarded,
-            ["", "run", "run/secrets"].map(|path| {
-                if path.is_empty() {
-                    root.path().to_owned()
-                } else {
-                    root.path().join(path)
-                }
-            })
-        );
-    }
+        (Call::Node { mode, device, .. }, [entry]) => hand.make_node(entry, mode, device),
+        (Call::Symlink { .. }, [entry]) => hand.make_symlink(target?, entry),
+        (Call::Link { flags: 0, .. }, [from, to]) => hand.link(from, to),
+        (Call::Remove { .. }, [entry]) => hand.remove(entry),
+        _ => return None,
+    })
 }

@@ -1,21 +1,39 @@
-//! Seccomp notification: the filter that reports calls, the reports, and the answers to them.
+//! Seccomp notification: the reports of calls, and the answers to them.
 
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
+use super::calls;
 use crate::kernel::last_fault;
-use crate::seccomp::{self, op};
+use crate::seccomp;
 
 /// What the reporting process is told.
+#[derive(Debug)]
 pub(super) enum Answer {
     /// The kernel carries on with the call.
     Continue,
-    /// The call succeeded.
-    Done,
-    /// The call gives a descriptor of this file.
-    Descriptor(PathBuf, i32),
+    /// The call was made for it, and gave this.
+    Done(i64),
+    /// The call was made for it, and failed.
+    Failed(Errno),
+    /// The call gives this descriptor.
+    Descriptor {
+        /// What it is a descriptor of.
+        file: OwnedFd,
+        /// Whether `exec` closes it.
+        close_on_exec: bool,
+    },
+}
+
+impl Answer {
+    /// What a call that gives nothing answers.
+    pub(super) fn of(result: Result<(), Errno>) -> Self {
+        match result {
+            Ok(()) => Self::Done(0),
+            Err(errno) => Self::Failed(errno),
+        }
+    }
 }
 
 /// `struct seccomp_notif`.
@@ -25,15 +43,15 @@ pub(super) struct Notice {
     pub(super) id: u64,
     pub(super) pid: u32,
     flags: u32,
-    pub(super) data: Call,
+    pub(super) data: Data,
 }
 
 /// `struct seccomp_data`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Call {
+pub(super) struct Data {
     pub(super) number: i32,
-    architecture: u32,
+    pub(super) architecture: u32,
     instruction: u64,
     pub(super) arguments: [u64; 6],
 }
@@ -57,6 +75,7 @@ struct AddDescriptor {
     wanted_flags: u32,
 }
 
+/// Waits for a report.
 #[expect(unsafe_code, reason = "seccomp listeners are driven by ioctl")]
 pub(super) fn receive(listener: &OwnedFd) -> Option<Notice> {
     // SAFETY: an all-zero notice is valid, which the kernel demands, and it fills exactly one.
@@ -67,43 +86,37 @@ pub(super) fn receive(listener: &OwnedFd) -> Option<Notice> {
     }
 }
 
+/// Whether the reporting process still waits, so that what was read of it was its own.
 #[expect(unsafe_code, reason = "seccomp listeners are driven by ioctl")]
 pub(super) fn is_valid(listener: &OwnedFd, id: u64) -> bool {
     // SAFETY: the kernel reads one u64.
     unsafe { libc::ioctl(listener.as_raw_fd(), ID_VALID, &raw const id) == 0 }
 }
 
+/// Lets the reporting process go on.
 pub(super) fn respond(listener: &OwnedFd, id: u64, answer: Answer) {
     const CONTINUE: u32 = 1;
-    let response = match answer {
-        Answer::Continue => Response {
-            id,
-            value: 0,
-            error: 0,
-            flags: CONTINUE,
-        },
-        Answer::Done => Response {
-            id,
-            value: 0,
-            error: 0,
-            flags: 0,
-        },
-        Answer::Descriptor(path, flags) => match add_descriptor(listener, id, &path, flags) {
-            Some(number) => Response {
-                id,
-                value: i64::from(number),
-                error: 0,
-                flags: 0,
-            },
-            None => Response {
-                id,
-                value: 0,
-                error: -libc::EACCES,
-                flags: 0,
-            },
+    let (value, error, flags) = match answer {
+        Answer::Continue => (0, 0, CONTINUE),
+        Answer::Done(value) => (value, 0, 0),
+        Answer::Failed(errno) => (0, -errno.raw_os_error(), 0),
+        Answer::Descriptor {
+            file,
+            close_on_exec,
+        } => match add_descriptor(listener, id, &file, close_on_exec, None) {
+            Ok(number) => (i64::from(number), 0, 0),
+            Err(errno) => (0, -errno.raw_os_error(), 0),
         },
     };
-    send(listener, &response);
+    send(
+        listener,
+        &Response {
+            id,
+            value,
+            error,
+            flags,
+        },
+    );
 }
 
 #[expect(unsafe_code, reason = "seccomp listeners are driven by ioctl")]
@@ -112,31 +125,53 @@ fn send(listener: &OwnedFd, response: &Response) {
     unsafe { libc::ioctl(listener.as_raw_fd(), SEND, std::ptr::from_ref(response)) };
 }
 
+/// Gives the reporting process a descriptor, at a number of its own where one is `wanted`.
 #[expect(unsafe_code, reason = "seccomp listeners are driven by ioctl")]
-fn add_descriptor(listener: &OwnedFd, id: u64, path: &Path, flags: i32) -> Option<i32> {
-    let kept = flags & !(libc::O_CREAT | libc::O_EXCL);
-    let kept =
-        OFlags::from_bits_retain(u32::try_from(kept).ok()?) | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, kept, Mode::empty()).ok()?;
+pub(super) fn add_descriptor(
+    listener: &OwnedFd,
+    id: u64,
+    file: &OwnedFd,
+    close_on_exec: bool,
+    wanted: Option<u32>,
+) -> Result<i32, Errno> {
+    const AT_THIS_NUMBER: u32 = 1;
     let request = AddDescriptor {
         id,
-        flags: 0,
-        source: u32::try_from(file.as_raw_fd()).ok()?,
-        wanted: 0,
-        wanted_flags: u32::try_from(flags & libc::O_CLOEXEC).ok()?,
+        flags: wanted.map_or(0, |_| AT_THIS_NUMBER),
+        source: file.as_raw_fd().unsigned_abs(),
+        wanted: wanted.unwrap_or(0),
+        wanted_flags: if close_on_exec {
+            libc::O_CLOEXEC.unsigned_abs()
+        } else {
+            0
+        },
     };
     // SAFETY: the kernel reads one request and duplicates a descriptor that is open.
     let number = unsafe { libc::ioctl(listener.as_raw_fd(), ADD_DESCRIPTOR, &raw const request) };
-    (number >= 0).then_some(number)
+    if number < 0 {
+        return Err(last_errno());
+    }
+    Ok(number)
 }
 
-/// Has this process's attempts to make something reported to the listener that is returned.
+fn last_errno() -> Errno {
+    let error = std::io::Error::last_os_error();
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+/// Has this process's calls that concern entries of directories reported to the listener that is returned.
 ///
-/// Needs `no_new_privs` or `CAP_SYS_ADMIN`. Calls of foreign architectures are not reported.
+/// Needs `no_new_privs` or `CAP_SYS_ADMIN`.
 #[expect(unsafe_code, reason = "a new descriptor comes as a number")]
 pub(crate) fn install_filter() -> Result<OwnedFd, String> {
     const NEW_LISTENER: libc::c_ulong = 1 << 3;
-    let fd = seccomp::install(&mut filter(), NEW_LISTENER);
+    // A call that is being answered is not broken off by a signal: it would be repeated, and its entry be there already.
+    const KILLABLE_ONLY: libc::c_ulong = 1 << 5;
+    let mut program = calls::filter();
+    let mut fd = seccomp::install(&mut program, NEW_LISTENER | KILLABLE_ONLY);
+    if fd < 0 {
+        fd = seccomp::install(&mut program, NEW_LISTENER);
+    }
     if fd < 0 {
         return Err(last_fault("install the seccomp filter of", "command").to_string());
     }
@@ -144,28 +179,13 @@ pub(crate) fn install_filter() -> Result<OwnedFd, String> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Reports `mkdir`, `mkdirat`, `creat`, and those `open` and `openat` that may make a file.
-fn filter() -> Vec<libc::sock_filter> {
-    let mut program = vec![
-        op::load(op::ARCHITECTURE),
-        op::if_equal(seccomp::ARCHITECTURE, 1, 0),
-        op::answer(op::ALLOW),
-        op::load(op::NUMBER),
-    ];
-    for number in MAKING {
-        program.extend([op::if_call(number, 0, 1), op::answer(op::REPORT)]);
-    }
-    for (number, flags) in OPENING {
-        program.extend([
-            op::if_call(number, 0, 4),
-            op::load(op::argument(flags)),
-            op::if_any_bit(libc::O_CREAT.unsigned_abs(), 0, 1),
-            op::answer(op::REPORT),
-            op::answer(op::ALLOW),
-        ]);
-    }
-    program.push(op::answer(op::ALLOW));
-    program
+/// Has the kernel run whoever waits at the listener on the reporter's processor, where it can: each report is two
+/// changes of process.
+#[expect(unsafe_code, reason = "seccomp listeners are driven by ioctl")]
+fn hand_over_at_once(listener: &OwnedFd) {
+    const SYNCHRONOUS: libc::c_ulong = 1;
+    // SAFETY: takes a number; a kernel that does not know the request changes nothing.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, SYNCHRONOUS) };
 }
 
 /// Sends a descriptor over a socket.
@@ -192,23 +212,16 @@ pub(crate) fn take(socket: &OwnedFd) -> Option<OwnedFd> {
     let mut byte = [0];
     let mut data = [std::io::IoSliceMut::new(&mut byte)];
     recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC).ok()?;
-    control.drain().find_map(|message| match message {
+    let listener = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,
-    })
+    })?;
+    hand_over_at_once(&listener);
+    Some(listener)
 }
 
 const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
 const ID_VALID: libc::c_ulong = 0x4008_2102;
 const ADD_DESCRIPTOR: libc::c_ulong = 0x4018_2103;
-
-#[cfg(target_arch = "x86_64")]
-const MAKING: [i64; 3] = [libc::SYS_mkdir, libc::SYS_mkdirat, libc::SYS_creat];
-#[cfg(target_arch = "x86_64")]
-const OPENING: [(i64, u32); 2] = [(libc::SYS_open, 1), (libc::SYS_openat, 2)];
-
-#[cfg(target_arch = "aarch64")]
-const MAKING: [i64; 1] = [libc::SYS_mkdirat];
-#[cfg(target_arch = "aarch64")]
-const OPENING: [(i64, u32); 1] = [(libc::SYS_openat, 2)];
+const SET_FLAGS: libc::c_ulong = 0x4008_2104;

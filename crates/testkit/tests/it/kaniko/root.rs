@@ -27,14 +27,14 @@ RUN rm -rf /usr /home && mkdir -p /workspace && echo y > /workspace/file && test
 const WAITING: &str = "FROM debian:bookworm\nRUN mkdir /half && rm -rf /etc/apt && echo ran-$((40+2))-begun && sleep 1000\n";
 
 /// A job's container that stays up, with its root as it was at the start.
-struct House<'g> {
-    container: Container<'g>,
+pub(super) struct House<'g> {
+    pub(super) container: Container<'g>,
     before: Listing,
     mounts: Vec<String>,
 }
 
 impl<'g> House<'g> {
-    fn new(ground: &'g Ground, project: &Project) -> Self {
+    pub(super) fn new(ground: &'g Ground, project: &Project) -> Self {
         let container = ground
             .job(project, DEBUG)
             .entrypoint("sleep")
@@ -51,7 +51,7 @@ impl<'g> House<'g> {
     }
 
     /// Fails with the differences, if there are any.
-    fn assert_unchanged(&self, after: &str) {
+    pub(super) fn assert_unchanged(&self, after: &str) {
         let now = self.container.listing().unwrap().without(STATE);
         self.before.assert_same(&now, &format!("after {after}"));
         assert_eq!(
@@ -81,14 +81,14 @@ impl<'g> House<'g> {
     }
 
     /// Builds, and fails with the output unless the status is the expected one.
-    fn build(&self, expected: i32, what: &str) {
+    pub(super) fn build(&self, expected: i32, what: &str) {
         let build = self.container.exec(&COMMAND).unwrap();
         assert_eq!(build.status, expected, "{what}:\n{}", build.output);
         self.assert_unchanged(what);
     }
 }
 
-const COMMAND: [&str; 3] = [
+pub(super) const COMMAND: [&str; 3] = [
     "/kaniko/executor",
     "--context=/builds/group/project",
     "--no-push",
