@@ -449,9 +449,24 @@ impl BuildError {
             BuildErrorKind::Store(error) if error.is_disk_full() => {
                 Some("free some space, or choose another place with --state-dir".to_owned())
             }
+            BuildErrorKind::Read(error)
+            | BuildErrorKind::Unpack(UnpackError::Archive(error))
+            | BuildErrorKind::Extract(ExtractFailure::Read(error)) => of_limit(error),
             _ => None,
         }
     }
+}
+
+/// How to allow an archive more than it usually may have.
+fn of_limit(error: &ReadError) -> Option<String> {
+    let flag = match error {
+        ReadError::UnpackedTooLong { .. } => "--max-layer-size",
+        ReadError::TooManyEntries { .. } => "--max-layer-entries",
+        _ => return None,
+    };
+    Some(format!(
+        "if it is not there to do harm, allow more with {flag}"
+    ))
 }
 
 impl fmt::Display for BuildError {

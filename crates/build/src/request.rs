@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use yadokari_image::{Platform, Reference};
-use yadokari_layer::Compression;
+use yadokari_layer::{Compression, Limits};
 
 /// Everything one build depends on besides the files it reads and the registries it talks to.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub struct BuildRequest {
     pub compat: Compat,
     /// How snapshots are taken.
     pub snapshot: SnapshotRequest,
+    /// What a layer, or an archive of ADD, may unpack to.
+    pub limits: Limits,
     /// Directory for stage roots, spooled layers and journals.
     pub state_dir: PathBuf,
     /// Options of the `check` directive given on the command line, which replace it.

@@ -87,7 +87,7 @@ pub(crate) struct Work {
 impl Work {
     /// What archives may ask for.
     pub(crate) fn limits(&self) -> Limits {
-        Limits::default()
+        self.request.limits
     }
 
     /// How roots are scanned: what the user excluded stays out.

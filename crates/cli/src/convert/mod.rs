@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use yadokari_build::{BuildRequest, Compat, SnapshotMethod, SnapshotRequest};
 use yadokari_image::Platform;
+use yadokari_layer::Limits;
 
 pub use console::{ConsoleSettings, LogFormat, Verbosity, console_of};
 pub use names::target;
@@ -180,6 +181,7 @@ fn request(
         times: outputs.times,
         compat: compat(given.flags.place.compat),
         snapshot: snapshot(given),
+        limits: limits(given),
         state_dir: state_dir(given),
     })
 }
@@ -227,6 +229,21 @@ fn snapshot(given: Given<'_>) -> SnapshotRequest {
         },
         single: is_on(given.flags.kaniko.single_snapshot) || is_on(given.flags.classic.squash),
         ignore_paths: given.flags.kaniko.ignore_path.clone(),
+    }
+}
+
+/// Reads `--max-layer-size` and `--max-layer-entries`.
+fn limits(given: Given<'_>) -> Limits {
+    let PlaceFlags {
+        max_layer_size,
+        max_layer_entries,
+        ..
+    } = given.flags.place;
+    let usual = Limits::default();
+    Limits {
+        unpacked_bytes: max_layer_size.map_or(usual.unpacked_bytes, |Size(bytes)| bytes),
+        entries: max_layer_entries.unwrap_or(usual.entries),
+        ..usual
     }
 }
 

@@ -38,6 +38,12 @@ pub struct PlaceFlags {
     /// How changes are found
     #[arg(long, value_name = "METHOD", value_enum, default_value_t)]
     pub snapshot: SnapshotFlag,
+    /// The most that a layer, or an archive of ADD, may unpack to (default: 1TB)
+    #[arg(long, value_name = "SIZE")]
+    pub max_layer_size: Option<Size>,
+    /// The most members that a layer, or an archive of ADD, may have (default: 10000000)
+    #[arg(long, value_name = "COUNT")]
+    pub max_layer_entries: Option<u64>,
     /// Whose rules decide where builders differ
     #[arg(long, value_name = "BUILDER", value_enum, default_value_t)]
     pub compat: CompatFlag,

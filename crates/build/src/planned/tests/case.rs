@@ -261,6 +261,7 @@ fn request() -> BuildRequest {
         times: Times::default(),
         compat: Compat::Buildkit,
         snapshot: SnapshotRequest::default(),
+        limits: yadokari_layer::Limits::default(),
         state_dir: PathBuf::new(),
         check: None,
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use yadokari_testkit::docker::Flavour;
 use yadokari_testkit::{Docker, executor, needs, skip_unless};
 
@@ -194,4 +195,36 @@ fn an_isolation_that_is_wanted_and_impossible_is_one_error_with_the_reason() {
             finished.output
         );
     }
+}
+
+#[test]
+fn without_landlock_a_run_of_user_0_works_and_the_log_says_what_it_can_reach() {
+    skip_without_ground!();
+    let docker = Docker::start().unwrap();
+    let executable = executor::path().unwrap();
+    docker.executor_image(&executable, Flavour::Debug).unwrap();
+    let project = project();
+    let refuse = |names: &[&str], errno: i32| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": errno});
+    let profile = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [
+            refuse(&["landlock_create_ruleset"], 38),
+            refuse(&["unshare", "mount", "setns"], 1),
+        ],
+    });
+    project.write("profile.json", &profile.to_string());
+    let option = format!(
+        "--security-opt=seccomp={}",
+        project.join("profile.json").display()
+    );
+    run(&docker, &project, &[&option], &["plain"], |outcome| {
+        outcome.assert_chosen(Some("rootswap"));
+        outcome.assert_all_built(&["plain"]);
+        let log = outcome.text("plain.log");
+        let line = "is not confined by Landlock: the kernel has no Landlock; it can read and change /.yadokari, /ctx, ";
+        assert_eq!(log.matches(line).count(), 1, "{log}");
+        for word in ["/kaniko/.docker", "signal the container's other processes"] {
+            assert!(log.contains(word), "{word}: {log}");
+        }
+    });
 }

@@ -178,3 +178,48 @@ fn registries_that_cannot_be_reached_are_told_with_the_reason() {
         assert!(said.contains(expected), "{tag}: {said}");
     }
 }
+
+#[test]
+fn what_unpacks_to_more_than_is_allowed_ends_the_build_with_the_flag_that_allows_more() {
+    skip_unless!(needs::root(), needs::registry());
+    let place = Place::new();
+    let project = Project::new("FROM scratch\nADD bomb.tar.gz /\n");
+    let zeros = project.join("zeros");
+    let file = std::fs::File::create(&zeros).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("-C").arg(project.path());
+    process::run(
+        tar.args(["-czf", "bomb.tar.gz", "zeros"])
+            .current_dir(project.path()),
+    )
+    .unwrap();
+    std::fs::remove_file(zeros).unwrap();
+    project.write("base", "FROM busybox\nRUN true\n");
+    for (file, flag, said) in [
+        (
+            "Dockerfile",
+            "--max-layer-size=10m",
+            "unpacks to more than 10485760 bytes",
+        ),
+        (
+            "base",
+            "--max-layer-size=100k",
+            "unpacks to more than 102400 bytes",
+        ),
+        ("Dockerfile", "--max-layer-entries=0", "more than 0 members"),
+        ("base", "--max-layer-entries=3", "more than 3 members"),
+    ] {
+        let (status, error) = told(&place, &project, &["--no-push", flag, "--file", file]);
+        let name = flag.split('=').next().unwrap();
+        assert_eq!(status, 1, "{file} {flag}: {error}");
+        for text in [said, &format!("allow more with {name}")] {
+            assert!(error.contains(text), "{file} {flag}: {error}");
+        }
+    }
+    let mut build = place.build(tempfile::tempdir().unwrap().path());
+    build
+        .args(["--no-push", "--max-layer-size=65m", "."])
+        .current_dir(project.path());
+    process::run(&mut build).unwrap();
+}
