@@ -30,7 +30,7 @@ pub use usage::UsageError;
 
 use crate::environment::Environment;
 use crate::flags::commands::Build;
-use crate::flags::go::Switch;
+use crate::flags::go::{Size, Switch};
 use crate::flags::place::{CompatFlag, IsolationFlag, PlaceFlags, SnapshotFlag};
 use crate::flags::{BuildFlags, Style};
 
