@@ -67,7 +67,6 @@ fn help(name: &'static str, text: &'static str) -> Arg {
 
 /// Leaves on the screen what is mostly needed.
 fn common(command: Command) -> Command {
-    let after = after(&command);
     let command = if BUILDS.contains(&command.get_name()) {
         command.mut_args(of_build)
     } else {
@@ -77,7 +76,7 @@ fn common(command: Command) -> Command {
             argument.hide_short_help(is_rare).help_heading(None)
         })
     };
-    match after {
+    match after(&command) {
         Some(text) => command.after_help(text),
         None => command,
     }
@@ -110,18 +109,24 @@ fn after(command: &Command) -> Option<String> {
         ),
         // Whoever looks for a flag of kaniko's finds it here.
         "executor" | "warmer" => Some(format!(
-            "All flags, which --help-all describes: {}",
-            names(command).join(" ")
+            "Further flags, which --help-all describes: {}",
+            unseen(command).join(" ")
         )),
         _ => None,
     }
 }
 
-/// All names of all flags.
-fn names(command: &Command) -> Vec<String> {
+/// All names of flags that are not on the screen, and other names of those that are.
+fn unseen(command: &Command) -> Vec<String> {
     let of_argument = |argument: &Arg| {
+        let is_seen = !argument.is_hide_set() && !argument.is_hide_short_help_set();
+        let seen = argument.get_visible_aliases().unwrap_or_default();
+        let long = argument.get_long().filter(|_| !is_seen);
         let aliases = argument.get_all_aliases().unwrap_or_default();
-        let all = argument.get_long().into_iter().chain(aliases);
+        let aliases = aliases
+            .into_iter()
+            .filter(|name| !is_seen || !seen.contains(name));
+        let all = long.into_iter().chain(aliases);
         all.map(|name| format!("--{name}")).collect::<Vec<_>>()
     };
     let mut names: Vec<_> = command.get_arguments().flat_map(of_argument).collect();

@@ -81,7 +81,7 @@ enum ExecutorCommand {
 #[command(
     name = "warmer",
     version,
-    about = "Fetches base images into a directory that builds look into; takes kaniko's command line",
+    about = "Fetches base images ahead of builds; takes kaniko's command line",
     max_term_width = 110
 )]
 struct Warmer {
