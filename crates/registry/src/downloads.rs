@@ -4,8 +4,9 @@ use reqwest::ClientBuilder;
 use reqwest::redirect::{Attempt, Policy};
 use url::Url;
 
+use crate::proxy::Ways;
 use crate::tls::Certificates;
-use crate::transport::{proxies, user_agent};
+use crate::transport::user_agent;
 use crate::{ClientError, Options};
 
 /// Makes a client that trusts the authorities and uses the proxies that registries are reached with.
@@ -71,7 +72,7 @@ pub(crate) fn builder(options: &Options, verify: bool) -> Result<ClientBuilder, 
         .connect_timeout(options.timeouts.connect)
         .read_timeout(options.timeouts.read)
         .no_proxy();
-    for proxy in proxies(options)? {
+    for proxy in Ways::new(options)?.list() {
         builder = builder.proxy(proxy);
     }
     with_roots(builder, options, verify)

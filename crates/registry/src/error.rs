@@ -158,10 +158,12 @@ pub enum Cause {
         message: String,
     },
     /// The registry cannot be reached.
-    #[error("cannot connect to {host}: {problem}")]
+    #[error("cannot connect to {host}{}: {problem}", through(proxy.as_deref()))]
     Connect {
         /// The host that was called.
         host: String,
+        /// Host and port of the proxy that it is called through.
+        proxy: Option<String>,
         /// What kind of failure it is.
         problem: ConnectProblem,
         /// The failure.
@@ -287,6 +289,20 @@ impl std::error::Error for RegistryError {
             _ => next,
         }
     }
+}
+
+impl Cause {
+    /// The same, naming the proxy of a connection that did not come about.
+    pub(crate) fn through(mut self, way: impl FnOnce() -> Option<String>) -> Self {
+        if let Self::Connect { proxy, .. } = &mut self {
+            *proxy = way();
+        }
+        self
+    }
+}
+
+fn through(proxy: Option<&str>) -> String {
+    proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
 }
 
 impl ConnectProblem {

@@ -31,6 +31,7 @@ mod mirror;
 mod options;
 mod pages;
 mod places;
+mod proxy;
 mod referrers;
 mod resolve;
 mod response;

@@ -10,23 +10,24 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, NoProxy, Proxy, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
 use crate::endpoint::Purpose;
 use crate::error::ConnectProblem;
+use crate::proxy::Ways;
 use crate::source::Reader;
 use crate::tls::Certificates;
-use crate::{Cause, ClientError, Options, Scope, Secret, Source, Timeouts, host};
+use crate::{Cause, ClientError, Options, Scope, Source, Timeouts, host};
 
 /// The HTTP stack: one connection pool per set of TLS settings.
 #[derive(Debug)]
 pub(crate) struct Transport {
     certificates: Certificates,
     skip_tls_verify: Scope,
-    proxies: Vec<Proxy>,
+    ways: Ways,
     user_agent: String,
     timeouts: Timeouts,
     clients: Mutex<HashMap<Profile, reqwest::Client>>,
@@ -96,7 +97,7 @@ impl Transport {
         let transport = Self {
             certificates: Certificates::load(&options.tls)?,
             skip_tls_verify: options.skip_tls_verify.clone(),
-            proxies: proxies(options)?,
+            ways: Ways::new(options)?,
             user_agent: user_agent(options.user_agent_suffix.as_deref()),
             timeouts: options.timeouts,
             clients: Mutex::default(),
@@ -179,7 +180,7 @@ impl Transport {
         tell(&request.method, url, &answer, began.elapsed());
         match progress.failure() {
             Some(source) if answer.is_err() => Err(Cause::Source { source }),
-            _ => answer,
+            _ => answer.map_err(|cause| cause.through(|| self.ways.of(url))),
         }
     }
 
@@ -213,8 +214,8 @@ impl Transport {
             .no_zstd()
             .no_deflate()
             .no_proxy();
-        for proxy in &self.proxies {
-            builder = builder.proxy(proxy.clone());
+        for proxy in self.ways.list() {
+            builder = builder.proxy(proxy);
         }
         let client = builder
             .build()
@@ -222,32 +223,6 @@ impl Transport {
         clients.insert(profile, client.clone());
         Ok(client)
     }
-}
-
-pub(crate) fn proxies(options: &Options) -> Result<Vec<Proxy>, ClientError> {
-    let settings = &options.proxies;
-    let direct = format!(
-        "localhost,127.0.0.0/8,::1,{}",
-        settings.no_proxy.as_deref().unwrap_or_default()
-    );
-    let direct = NoProxy::from_string(&direct);
-    let make = |scheme, proxy: &Secret, build: fn(&str) -> reqwest::Result<Proxy>| {
-        build(proxy.expose())
-            .map(|proxy| proxy.no_proxy(direct.clone()))
-            .map_err(|_| ClientError::Proxy {
-                scheme,
-                proxy: proxy.clone(),
-            })
-    };
-    let http = settings
-        .http
-        .iter()
-        .map(|proxy| make("http", proxy, |url| Proxy::http(url)));
-    let https = settings
-        .https
-        .iter()
-        .map(|proxy| make("https", proxy, |url| Proxy::https(url)));
-    http.chain(https).collect()
 }
 
 pub(crate) fn user_agent(suffix: Option<&str>) -> String {
@@ -415,6 +390,7 @@ pub(crate) fn classify(error: reqwest::Error) -> Cause {
         .to_owned();
     Cause::Connect {
         host,
+        proxy: None,
         problem: connect_problem(&error),
         source: error.without_url(),
     }

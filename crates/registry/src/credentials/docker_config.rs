@@ -287,6 +287,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_place_has_its_turn() {
+        let home = tempfile::tempdir().unwrap();
+        let write = |path: &str, user: &str| {
+            let path = home.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = format!(r#"{{"auths":{{"r.io":{{"username":"{user}","password":"x"}}}}}}"#);
+            std::fs::write(path, text).unwrap();
+        };
+        let below = |path: &str| home.path().join(path).display().to_string();
+        write("docker/config.json", "docker config");
+        write(".docker/config.json", "home");
+        write("auth.json", "auth file");
+        write("runtime/containers/auth.json", "runtime");
+        write("config/containers/auth.json", "config home");
+        write(".config/containers/auth.json", "home config");
+        let variable = r#"{"auths":{"r.io":{"username":"variable","password":"x"}}}"#;
+        let environment = Environment::from([
+            ("XDG_CONFIG_HOME", below("config").as_str()),
+            ("XDG_RUNTIME_DIR", below("runtime").as_str()),
+            ("REGISTRY_AUTH_FILE", below("auth.json").as_str()),
+            ("HOME", below("").as_str()),
+            ("DOCKER_CONFIG", below("docker").as_str()),
+            ("DOCKER_AUTH_CONFIG", variable),
+        ]);
+        let order = [
+            "variable",
+            "docker config",
+            "home",
+            "auth file",
+            "runtime",
+            "config home",
+            "home config",
+        ];
+        assert_eq!(sources(&environment, "r.io/a").await, (strings(order), 0));
+    }
+
+    #[tokio::test]
     async fn a_broken_file_is_a_failure_and_a_missing_one_is_not() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config.json"), "{").unwrap();

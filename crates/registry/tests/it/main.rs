@@ -9,6 +9,8 @@ mod fake;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod gitlab;
+#[cfg(test)]
 mod mirrors;
 #[cfg(test)]
 mod proxies;

@@ -1,5 +1,9 @@
 //! Proxies: which requests go through one, and which never do.
 
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use yadokari_image::Repository;
 use yadokari_registry::{Accept, Client, Options, Proxies, RegistryError, Scope, Secret};
 
@@ -92,4 +96,63 @@ async fn a_proxys_password_is_in_no_error() {
     let source = std::error::Error::source(&failure).map(ToString::to_string);
     let shown = format!("{failure} {failure:?} {source:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
+    let expected =
+        "cannot connect to registry.test through the proxy 127.0.0.1:1: connection refused";
+    assert!(shown.contains(expected), "{shown}");
+}
+
+/// A SOCKS proxy that takes everybody to `target`, and the names it was asked for.
+async fn socks(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let names = Arc::<Mutex<Vec<String>>>::default();
+    let asked = Arc::clone(&names);
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (asked, target) = (Arc::clone(&asked), target.clone());
+            tokio::spawn(async move {
+                // Greeting: version, number of methods, methods.
+                let mut head = [0; 2];
+                client.read_exact(&mut head).await?;
+                client.read_exact(&mut vec![0; head[1].into()]).await?;
+                client.write_all(&[5, 0]).await?;
+                // Request: version, connect, nothing, a name with its length, port.
+                let mut head = [0; 5];
+                client.read_exact(&mut head).await?;
+                let mut name = vec![0; usize::from(head[4]) + 2];
+                client.read_exact(&mut name).await?;
+                name.truncate(name.len() - 2);
+                let name = String::from_utf8_lossy(&name).into_owned();
+                asked.lock().unwrap().push(format!("{} {name}", head[3]));
+                client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+                let mut server = TcpStream::connect(target).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    (address, names)
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_spoken_to_and_looks_names_up_itself() {
+    let registry = Fake::start(|request| match request.target.as_str() {
+        "/v2/" => Answer::new(200),
+        _ => manifest_answer(&image().0),
+    })
+    .await;
+    let (proxy, names) = socks(registry.host.clone()).await;
+    let url = Secret::new(format!("socks5://{proxy}"));
+    let proxies = Proxies {
+        http: Some(url.clone()),
+        https: Some(url),
+        no_proxy: None,
+    };
+    pull("registry.test:5000", proxies).await.unwrap();
+    let names = names.lock().unwrap();
+    assert!(!names.is_empty());
+    // 3 is the kind of address that is a name.
+    assert!(
+        names.iter().all(|name| name == "3 registry.test"),
+        "{names:?}"
+    );
 }
