@@ -452,9 +452,18 @@ impl BuildError {
             BuildErrorKind::Read(error)
             | BuildErrorKind::Unpack(UnpackError::Archive(error))
             | BuildErrorKind::Extract(ExtractFailure::Read(error)) => of_limit(error),
-            _ => None,
+            _ => of_limit_below(self),
         }
     }
+}
+
+/// The same for an error that was met while the bytes of a member were read.
+fn of_limit_below(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let wrapped = chain.filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref());
+    wrapped
+        .filter_map(|inner| inner.downcast_ref::<ReadError>())
+        .find_map(of_limit)
 }
 
 /// How to allow an archive more than it usually may have.

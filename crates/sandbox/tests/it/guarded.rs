@@ -147,3 +147,21 @@ fn programs_of_other_calls_fall_back() {
     );
     assert!(text.starts_with("openat2 ok\nrenameat2 exchange ok\nrenameat2 noreplace ok\nsocket refused\ndevice made\n"), "{text}");
 }
+
+#[test]
+fn a_command_may_put_links_in_place_of_its_shell_and_libraries() {
+    let script = "[ -L /lib ] || { b=/usr/bin/busybox; mkdir /usr; mv /lib /usr/lib; /bin/busybox ln -s usr/lib /lib; \
+        mv /lib64 /usr/lib64; ln -s usr/lib64 /lib64; mv /bin /usr/bin; $b ln -s usr/bin /bin; rm /bin/sh; ln -s /usr/bin/busybox /bin/sh; }; \
+        /bin/driver who; readlink /bin; readlink /bin/sh";
+    let around = format!("{RUN}; {RUN}; readlink /.yadokari/stage/lib64");
+    let Some(output) = run_in_container(INSTALL, &spec(script), &around) else {
+        return;
+    };
+    let once = "0\nusr/bin\n/usr/bin/busybox\nstatus 0\n";
+    assert_eq!(
+        stdout(&output),
+        format!("{once}{once}usr/lib64\nSAME\n/builds/job\n"),
+        "{}",
+        stderr(&output)
+    );
+}
