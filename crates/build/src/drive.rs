@@ -128,12 +128,14 @@ async fn images_and_publication(
             distrusted: &distrusted,
         };
         let built = all.build(&platforms).await;
-        let unusable = built.as_ref().err().and_then(cached_layer);
+        let unusable = built.as_ref().err().and_then(Unusable::of);
         match unusable {
-            // Without that layer the build is possible all the same; what was done by now is in the cache.
-            Some((layer, text)) if distrusted.insert(layer) => {
-                services.events.on(Event::Notice(&text));
-                discard(request, services, layer);
+            // Without that the build is possible all the same; what was done by now is in the cache.
+            Some(unusable) if distrusted.insert(unusable.digest) => {
+                services.events.on(Event::Notice(&unusable.text));
+                if unusable.is_layer {
+                    discard(request, services, unusable.digest);
+                }
             }
             _ => return built.map_err(|error| error.in_file(&inputs.file)),
         }
@@ -150,17 +152,32 @@ fn discard(request: &BuildRequest, services: &Services, layer: Digest) {
     }
 }
 
-/// The layer from the cache that ended a build, and what to tell of it.
-fn cached_layer(error: &BuildError) -> Option<(Digest, String)> {
-    match error.kind() {
-        BuildErrorKind::CachedLayer { layer, .. } => {
-            Some((*layer, format!("{}; building without it", chain(error))))
-        }
-        _ => None,
+/// Something that a build had on the word of a cache, and that ended it.
+struct Unusable {
+    digest: Digest,
+    is_layer: bool,
+    /// What to tell of it.
+    text: String,
+}
+
+impl Unusable {
+    fn of(error: &BuildError) -> Option<Self> {
+        let (digest, is_layer, instead) = match error.kind() {
+            BuildErrorKind::CachedLayer { layer, .. } => (*layer, true, "building without it"),
+            BuildErrorKind::OtherDownload { expected, .. } => {
+                (*expected, false, "building with what is sent")
+            }
+            _ => return None,
+        };
+        Some(Self {
+            digest,
+            is_layer,
+            text: format!("{}; {instead}", chain(error)),
+        })
     }
 }
 
-/// A build with what the caches have, but for layers that turned out to be unusable.
+/// A build with what the caches have, but for what turned out to be unusable.
 struct Attempt<'a> {
     request: &'a BuildRequest,
     services: &'a Services,

@@ -159,6 +159,16 @@ pub enum BuildErrorKind {
         /// What is wrong with it.
         reason: String,
     },
+    /// A server says that a file is what an earlier build found, and sends another one.
+    #[error("{url} is said to be unchanged, which is {expected}, and comes as {found}")]
+    OtherDownload {
+        /// The address, without what may be secret in it.
+        url: String,
+        /// The digest that the earlier build found.
+        expected: yadokari_image::Digest,
+        /// That of what was sent.
+        found: yadokari_image::Digest,
+    },
     /// A layer unpacks to other bytes than its image says.
     #[error("the layer {layer} unpacks to {found}, and its image says {expected}")]
     OtherLayer {

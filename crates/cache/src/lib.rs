@@ -110,17 +110,9 @@ impl LayerCache {
                 Place::Directory(directory) => directory.lookup(*scope, key),
             }
         }));
-        let mut failed = None;
-        for answer in answers.await {
-            match answer {
-                Ok(Some(record)) if record.is_younger(self.lifetime, now) => {
-                    return Ok(Some(record));
-                }
-                Ok(_) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        failed.map_or(Ok(None), Err)
+        let is_young = |record: &Record| record.is_younger(self.lifetime, now);
+        let young = answers.await.into_iter();
+        first(young.map(|answer| Ok(answer?.filter(is_young))))
     }
 
     /// Keeps a layer under a key. A record that is there already is replaced.
@@ -210,7 +202,7 @@ impl LayerCache {
     async fn trails_of(&self, scope: Option<&str>, name: &str) -> Result<Trails, CacheError> {
         let found = self.note(&trail_tag(scope, name)).await?;
         found.map_or(Ok(Trails::default()), |config| {
-            note::read(trail::LABEL, &config)
+            note::read(trail::LABEL, scope, &config)
         })
     }
 
@@ -230,22 +222,23 @@ impl LayerCache {
         let mut trails = self.trails_of(scope, name).await.unwrap_or_default();
         trails.keep(trail);
         let made = trails.builds.first().map(|trail| trail.made.clone());
-        let note = note::write(trail::LABEL, made.unwrap_or_default(), &trails);
+        let note = note::write(trail::LABEL, scope, made.unwrap_or_default(), &trails);
         self.save_note(&trail_tag(scope, name), note).await
     }
 
-    /// What an earlier build noted of the file at a URL; the first scope that knows it counts.
+    /// What an earlier build noted of the file at a URL. All scopes are asked at once; the first that knows it counts.
     ///
     /// # Errors
     ///
-    /// [`CacheError`] if the place cannot be asked, or what it holds cannot be read.
+    /// [`CacheError`] if the place cannot be asked, or what it holds cannot be read, and no scope knows it.
     pub async fn download(&self, url: &str) -> Result<Option<KnownDownload>, CacheError> {
-        for scope in self.scopes.all() {
-            if let Some(config) = self.note(&download_tag(scope, url)).await? {
-                return note::read(download::LABEL, &config).map(Some);
-            }
-        }
-        Ok(None)
+        let scopes = self.scopes.all();
+        let answers = scopes.iter().map(|scope| async {
+            let found = self.note(&download_tag(*scope, url)).await?;
+            let known = found.map(|config| note::read(download::LABEL, *scope, &config));
+            known.transpose()
+        });
+        first(join_all(answers).await)
     }
 
     /// Notes what the file at a URL is, in place of what was known. The URL itself, which may hold a secret, is not kept.
@@ -254,8 +247,9 @@ impl LayerCache {
     ///
     /// [`CacheError`] if the place refuses.
     pub async fn save_download(&self, url: &str, known: &KnownDownload) -> Result<(), CacheError> {
-        let note = note::write(download::LABEL, known.made.clone(), known);
-        let tag = download_tag(self.scopes.own(), url);
+        let scope = self.scopes.own();
+        let note = note::write(download::LABEL, scope, known.made.clone(), known);
+        let tag = download_tag(scope, url);
         self.save_note(&tag, note).await
     }
 
@@ -288,4 +282,19 @@ impl LayerCache {
             Place::Directory(directory) => Some(directory.path()),
         }
     }
+}
+
+/// The first answer that there is; else the first reason why one could not be had.
+fn first<T>(
+    answers: impl IntoIterator<Item = Result<Option<T>, CacheError>>,
+) -> Result<Option<T>, CacheError> {
+    let mut failed = None;
+    for answer in answers {
+        match answer {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(None), Err)
 }

@@ -27,17 +27,27 @@ pub(crate) const CREATED: &str = "org.opencontainers.image.created";
 /// The largest configuration that is read, in bytes.
 pub(crate) const CONFIG_LIMIT: u64 = 8 << 20;
 
+/// The scope that a note belongs to, as a label: tags of different scopes differ, and who moves one is found out.
+const SCOPE: &str = "dev.yadokari.cache.scope";
+
 /// Writes a note under a label.
-pub(crate) fn write<T: Serialize>(label: &str, made: String, content: &T) -> Note {
+pub(crate) fn write<T: Serialize>(
+    label: &str,
+    scope: Option<&str>,
+    made: String,
+    content: &T,
+) -> Note {
     // An archive without entries: some registries want a layer in every image.
     let layer = vec![0; 1024];
     let layer_descriptor = Descriptor::of(media_type::OCI_LAYER, &layer);
     let text = String::from_utf8(json::compact(content)).expect("JSON is text");
+    let mut labels = BTreeMap::from([(label.to_owned(), text)]);
+    labels.extend(scope.map(|scope| (SCOPE.to_owned(), scope.to_owned())));
     let platform = Platform::new("linux", "amd64");
     let config = ImageConfig {
         created: Some(made.clone()),
         config: ContainerConfig {
-            labels: BTreeMap::from([(label.to_owned(), text)]),
+            labels,
             ..ContainerConfig::default()
         },
         rootfs: RootFs {
@@ -68,12 +78,18 @@ pub(crate) fn write<T: Serialize>(label: &str, made: String, content: &T) -> Not
 }
 
 /// Reads the note under a label from the configuration that carries it.
-pub(crate) fn read<T: DeserializeOwned>(label: &str, config: &[u8]) -> Result<T, CacheError> {
+pub(crate) fn read<T: DeserializeOwned>(
+    label: &str,
+    scope: Option<&str>,
+    config: &[u8],
+) -> Result<T, CacheError> {
     let wrong = |reason: String| CacheError::NoNote { reason };
     let config = ImageConfig::parse(config).map_err(|error| wrong(error.to_string()))?;
-    let text = config
-        .config
-        .labels
+    let labels = &config.config.labels;
+    if labels.get(SCOPE).map(String::as_str) != scope {
+        return Err(wrong("it belongs to another scope".to_owned()));
+    }
+    let text = labels
         .get(label)
         .ok_or_else(|| wrong(format!("it has no label {label}")))?;
     serde_json::from_str(text).map_err(|error| wrong(error.to_string()))
@@ -111,10 +127,16 @@ mod tests {
         let trails = Trails {
             builds: vec![trail],
         };
-        let note = write("label", "2020-01-02T03:04:05Z".to_owned(), &trails);
-        let config = &note.documents.config;
-        assert_eq!(read::<Trails>("label", config).unwrap(), trails);
-        assert!(read::<Trails>("other", config).is_err());
-        assert!(read::<Trails>("label", b"{}").is_err());
+        for scope in [None, Some("main")] {
+            let note = write("label", scope, "2020-01-02T03:04:05Z".to_owned(), &trails);
+            let config = &note.documents.config;
+            assert_eq!(read::<Trails>("label", scope, config).unwrap(), trails);
+            assert!(read::<Trails>("other", scope, config).is_err());
+            assert!(read::<Trails>("label", scope, b"{}").is_err());
+            for other in [None, Some("main"), Some("feature")] {
+                let found = read::<Trails>("label", other, config);
+                assert_eq!(found.is_ok(), other == scope, "{other:?}");
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use yadokari_image::media_type::Family;
 use yadokari_image::{
-    Descriptor, DiffId, Digest, History, ImageConfig, Manifest, Platform, RootFs, json,
+    ContainerConfig, Descriptor, DiffId, Digest, History, ImageConfig, Manifest, Platform, RootFs,
+    json,
 };
 use yadokari_plan::Key;
 
@@ -34,7 +35,7 @@ pub struct Record {
 }
 
 /// The version of the format; a record of another version is a miss.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 
 const VERSION: &str = "dev.yadokari.cache.version";
 const KEY: &str = "dev.yadokari.cache.key";
@@ -44,6 +45,8 @@ const PLATFORM: &str = "dev.yadokari.cache.platform";
 const PARENT: &str = "dev.yadokari.cache.parent";
 const RESTATED: &str = "dev.yadokari.cache.restated";
 const SCOPE: &str = "dev.yadokari.cache.scope";
+/// The layer's descriptor, in the configuration alone.
+const LAYER: &str = "dev.yadokari.cache.layer";
 const CREATED: &str = "org.opencontainers.image.created";
 
 /// A record as the documents that a registry keeps.
@@ -68,11 +71,38 @@ impl Record {
 
     /// Encodes the record as an image.
     pub(crate) fn documents(&self, scope: Option<&str>, key: Key) -> Documents {
-        let config = ImageConfig {
+        let annotations = self.annotations(scope, key);
+        let config = self.config(&annotations);
+        let config_descriptor = Descriptor::of(Family::Oci.config(), &config);
+        let mut manifest = Manifest::new(
+            Family::Oci,
+            config_descriptor.clone(),
+            vec![self.layer.clone()],
+        );
+        manifest.annotations = Some(annotations);
+        Documents {
+            manifest: json::indented(&manifest),
+            config,
+            config_descriptor,
+            media_type: Family::Oci.manifest(),
+        }
+    }
+
+    /// The configuration of the image. It repeats all that the manifest says, so that the digest by which the manifest
+    /// names it is wrong as soon as anything there is another thing than what was written.
+    fn config(&self, annotations: &BTreeMap<String, String>) -> Vec<u8> {
+        let layer = String::from_utf8(json::compact(&self.layer)).expect("JSON is text");
+        let mut labels = annotations.clone();
+        labels.insert(LAYER.to_owned(), layer);
+        json::compact(&ImageConfig {
             os: self.platform.os.clone(),
             architecture: self.platform.architecture.clone(),
             variant: self.platform.variant.clone(),
             created: Some(self.created.clone()),
+            config: ContainerConfig {
+                labels,
+                ..ContainerConfig::default()
+            },
             rootfs: RootFs {
                 kind: "layers".to_owned(),
                 diff_ids: Some(vec![self.diff_id]),
@@ -83,21 +113,7 @@ impl Record {
                 ..History::default()
             }]),
             ..ImageConfig::default()
-        };
-        let config = json::compact(&config);
-        let config_descriptor = Descriptor::of(Family::Oci.config(), &config);
-        let mut manifest = Manifest::new(
-            Family::Oci,
-            config_descriptor.clone(),
-            vec![self.layer.clone()],
-        );
-        manifest.annotations = Some(self.annotations(scope, key));
-        Documents {
-            manifest: json::indented(&manifest),
-            config,
-            config_descriptor,
-            media_type: Family::Oci.manifest(),
-        }
+        })
     }
 
     fn annotations(&self, scope: Option<&str>, key: Key) -> BTreeMap<String, String> {
@@ -124,7 +140,8 @@ impl Record {
 
     /// Reads a record from its manifest; `None` if it is of another version.
     ///
-    /// Key and scope are checked too: a tag that somebody moved must not hand out another step's layer.
+    /// Key and scope are checked too: a tag that somebody moved must not hand out another step's layer. So is whether the
+    /// manifest was changed since: a layer with a wrong diff id or size would only be noticed by who runs the image.
     pub(crate) fn read(
         scope: Option<&str>,
         key: Key,
@@ -146,7 +163,13 @@ impl Record {
         let [layer] = manifest.layers() else {
             return Err(wrong("it has not exactly one layer"));
         };
-        Self::of(layer, &annotations).map(Some).map_err(wrong)
+        let record = Self::of(layer, &annotations).map_err(wrong)?;
+        // What others added beside it does no harm.
+        let written = record.config(&record.annotations(scope, key));
+        if Digest::of(&written) != manifest.config.digest {
+            return Err(wrong("it was changed after it was written"));
+        }
+        Ok(Some(record))
     }
 
     /// Reads what the annotations say of the layer, or what is wrong with them.
@@ -215,6 +238,55 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_any_platform_can_be_read() {
+        for platform in [
+            "linux/amd64",
+            "linux/amd64/v3",
+            "linux/arm64",
+            "linux/arm64/v9",
+            "linux/arm/v7",
+            "linux/arm/v6",
+            "linux/386",
+            "linux/riscv64",
+            "windows(10.0.17763)/amd64",
+        ] {
+            let record = Record {
+                platform: Platform::parse(platform).unwrap(),
+                ..record()
+            };
+            let documents = record.documents(None, key('a'));
+            let read = Record::read(None, key('a'), &documents.manifest).unwrap();
+            assert_eq!(read, Some(record), "{platform}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_changed_is_refused() {
+        let documents = record().documents(None, key('a'));
+        let text = String::from_utf8(documents.manifest).unwrap();
+        let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
+        for (old, new) in [
+            (digest("tar"), digest("other")),
+            (digest("layer"), digest("other")),
+            (digest("below"), digest("other")),
+            (key('c').to_string(), key('d').to_string()),
+            ("\"size\": 5".to_owned(), "\"size\": 6".to_owned()),
+            ("linux/amd64".to_owned(), "linux/arm64".to_owned()),
+            ("RUN make".to_owned(), "RUN rm".to_owned()),
+            ("2020-01-02".to_owned(), "2030-01-02".to_owned()),
+            ("tar+gzip".to_owned(), "tar+zstd".to_owned()),
+        ] {
+            let changed = text.replace(&old, &new);
+            assert_ne!(changed, text, "{old}");
+            let error = Record::read(None, key('a'), changed.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().contains("it was changed"),
+                "{old}: {error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_record_of_another_scope_is_refused() {
         let documents = record().documents(Some("feature"), key('a'));
         for scope in [None, Some("main")] {
@@ -227,7 +299,7 @@ mod tests {
     fn a_record_of_another_version_is_none() {
         let documents = record().documents(None, key('a'));
         let text = String::from_utf8(documents.manifest).unwrap();
-        let older = text.replace("cache.version\": \"2\"", "cache.version\": \"1\"");
+        let older = text.replace("cache.version\": \"3\"", "cache.version\": \"2\"");
         assert_ne!(text, older);
         assert_eq!(
             Record::read(None, key('a'), older.as_bytes()).unwrap(),

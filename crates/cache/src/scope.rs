@@ -92,24 +92,37 @@ pub(crate) fn scoped(scope: Option<&str>, name: &str) -> String {
     }
 }
 
-/// A scope as the beginning of a tag. Names that a tag cannot hold get a digest, so that no two are the same.
+/// A scope as the beginning of a tag. Names that a tag cannot hold get a digest, and so do those that look as if they
+/// had one, so that no two are the same.
 fn slug(scope: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if scope.len() <= LONGEST
         && !scope.is_empty()
         && scope.chars().all(fits)
         && !scope.starts_with('-')
+        && !has_digest(scope)
     {
         return scope.to_owned();
     }
     let readable: String = scope
         .chars()
         .map(|c| if fits(c) { c } else { '-' })
-        .take(LONGEST - 10)
+        .take(LONGEST - DIGITS - 1)
         .collect();
-    let digest = &Digest::of(scope.as_bytes()).hex()[..8];
+    let digest = &Digest::of(scope.as_bytes()).hex()[..DIGITS];
     format!("{}_{digest}", readable.trim_start_matches('-'))
 }
+
+/// Whether a name ends as those do that are written with a digest.
+fn has_digest(scope: &str) -> bool {
+    let Some((_, end)) = scope.rsplit_once('_') else {
+        return false;
+    };
+    end.len() == DIGITS && end.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// So many digits of a digest that nobody finds another name with the same.
+const DIGITS: usize = 16;
 
 /// A tag has 128 characters, of which a key with its prefix takes 70.
 const LONGEST: usize = 50;
@@ -138,9 +151,30 @@ mod tests {
     #[test]
     fn scopes_have_tags_of_their_own_whatever_they_are_called() {
         let long = "x".repeat(300);
-        let names = [
-            "a", "a/b", "a-b", "a.b", "", "-a", "a b", "ä", &long, "a/b/c",
+        let mut names = vec![
+            "a",
+            "a/b",
+            "a-b",
+            "a.b",
+            "",
+            "-a",
+            "a b",
+            "ä",
+            &long,
+            "a/b/c",
+            "a_b",
+            "release/1.0",
         ];
+        // A branch may be called as another's tags begin.
+        let slugs: Vec<String> = names.iter().map(|name| slug(name)).collect();
+        let twice: Vec<String> = slugs.iter().map(|name| slug(name)).collect();
+        let further = slugs.iter().chain(&twice).map(String::as_str);
+        for name in further {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        assert_eq!(names.len(), 12 + 9 + 9);
         let mut tags: Vec<String> = names
             .iter()
             .map(|name| record_tag(Some(name), key()))

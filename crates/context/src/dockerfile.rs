@@ -9,7 +9,7 @@ use yadokari_tree::TreePath;
 use crate::add::is_http;
 use crate::build_context::{BuildContext, ContextError};
 use crate::fetch::Stdin;
-use crate::http::{Download, HttpError, download, shown};
+use crate::http::{Download, HttpError, download, shown_url};
 use crate::ignore::{self, IGNORE_LIMIT, IgnoreFile, is_missing};
 use crate::web::Web;
 
@@ -224,7 +224,7 @@ async fn from_http(
         limit: Some(LIMIT),
         ..Download::default()
     };
-    let name = shown(url);
+    let name = shown_url(url);
     let file = download(web, &request, scratch).await;
     let file = file.map_err(|source| DockerfileError::Http {
         url: name.clone(),

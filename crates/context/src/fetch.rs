@@ -15,7 +15,7 @@ use yadokari_rootfs::Root;
 use crate::archive::{make_root, unpack_archive};
 use crate::build_context::{BuildContext, ContextError, ContextKind};
 use crate::git::{CheckoutOptions, GitReference, GitTool};
-use crate::http::{Download, download, shown};
+use crate::http::{Download, download, shown_url};
 use crate::object::{AzureBlob, Bytestream, ObjectStores};
 use crate::source::Source;
 use crate::web::Web;
@@ -174,7 +174,7 @@ async fn from_http(
     };
     let archive = download(&options.web, &request, scratch).await;
     let archive = archive.map_err(|source| ContextError::Http {
-        url: shown(&request.url),
+        url: shown_url(&request.url),
         source,
     })?;
     let file = File::open(archive.path()).map_err(|source| ContextError::Open {
@@ -184,7 +184,7 @@ async fn from_http(
     let changed = archive.last_modified.map(|time| time.seconds);
     let context = archive_or_dockerfile(
         file,
-        shown(&request.url),
+        shown_url(&request.url),
         ContextKind::Http,
         scratch,
         options.limits,

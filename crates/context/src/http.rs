@@ -1,22 +1,23 @@
 //! Downloads of single files: ADD sources, archives, Dockerfiles.
 
+mod version;
+
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use reqwest::StatusCode;
-use reqwest::header::{
-    AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED,
-};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempPath};
 use url::Url;
 use yadokari_image::Digest;
 use yadokari_tree::Timestamp;
 
-use crate::text::{http_date, percent_decode};
+use crate::text::percent_decode;
 use crate::web::{Miss, Web};
+
+pub use version::Validators;
 
 /// A file that was downloaded; it is removed when this is dropped.
 #[derive(Debug)]
@@ -32,49 +33,6 @@ pub struct RemoteFile {
     pub last_modified: Option<Timestamp>,
     /// By what the server knows this version again.
     pub validators: Validators,
-}
-
-/// By what a server knows a version of a file again, as it sent it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Validators {
-    /// `ETag`.
-    pub etag: Option<String>,
-    /// `Last-Modified`.
-    pub last_modified: Option<String>,
-}
-
-impl Validators {
-    fn of(headers: &HeaderMap) -> Self {
-        Self {
-            etag: text(headers, ETAG),
-            last_modified: text(headers, LAST_MODIFIED),
-        }
-    }
-
-    /// Whether the server gave nothing to ask with.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.etag.is_none() && self.last_modified.is_none()
-    }
-
-    /// The time in `Last-Modified`.
-    #[must_use]
-    pub fn time(&self) -> Option<Timestamp> {
-        self.last_modified.as_deref().and_then(http_date)
-    }
-
-    /// The headers of a request that asks for the file unless it is this version.
-    fn conditions(&self) -> HeaderMap {
-        let conditions = [
-            (IF_NONE_MATCH, &self.etag),
-            (IF_MODIFIED_SINCE, &self.last_modified),
-        ];
-        let sound = conditions.into_iter().filter_map(|(name, value)| {
-            let value = HeaderValue::from_str(value.as_deref()?).ok()?;
-            Some((name, value))
-        });
-        sound.collect()
-    }
 }
 
 impl RemoteFile {
@@ -105,7 +63,7 @@ pub enum HttpError {
     /// The address is no URL.
     #[error("invalid URL {url:?}")]
     Url {
-        /// The address.
+        /// The address, without credentials.
         url: String,
         /// What is wrong with it.
         source: url::ParseError,
@@ -199,7 +157,16 @@ pub async fn download(
     .await
 }
 
-/// Downloads a file into `scratch` unless it is the version known already; nothing if the server says it is that.
+/// What a server says of a file that was known before.
+#[derive(Debug)]
+pub enum Asked {
+    /// It is the version that was known, and was last changed then.
+    Same(Option<Timestamp>),
+    /// It is another one, which is here now.
+    Other(RemoteFile),
+}
+
+/// Downloads a file into `scratch` unless the server says that it is the version known already.
 ///
 /// # Errors
 ///
@@ -209,19 +176,25 @@ pub async fn download_if_changed(
     request: &Download,
     known: &Validators,
     scratch: &Path,
-) -> Result<Option<RemoteFile>, HttpError> {
+) -> Result<Asked, HttpError> {
     let mut conditional = request.clone();
-    conditional.headers.extend(known.conditions());
+    conditional.headers.extend(known.condition());
     let conditional = &conditional;
-    web.persist(&request.url, |number| async move {
+    let asked = web.persist(&request.url, |number| async move {
         let one = Attempt { web, number };
         let response = one.send(conditional).await?;
-        if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
-            return Ok(None);
+        if response.status() != StatusCode::NOT_MODIFIED {
+            let file = one.received(response, request, scratch).await?;
+            return Ok(Some(Asked::Other(file)));
         }
-        one.received(response, request, scratch).await.map(Some)
-    })
-    .await
+        let is_meant = known.can_be_asked_about() && known.are_meant_by(response.headers());
+        let changed = Validators::of(response.headers()).time();
+        Ok(is_meant.then(|| Asked::Same(changed.or_else(|| known.time()))))
+    });
+    match asked.await? {
+        Some(asked) => Ok(asked),
+        None => download(web, request, scratch).await.map(Asked::Other),
+    }
 }
 
 /// One try of a download.
@@ -242,7 +215,7 @@ impl Attempt<'_> {
                 self.number,
                 &response,
                 HttpError::Status {
-                    url: shown(&request.url),
+                    url: shown_url(&request.url),
                     status,
                 },
             )),
@@ -374,7 +347,7 @@ pub fn parse_checksum(text: &str) -> Result<Digest, HttpError> {
 fn within(request: &Download, size: u64) -> Result<(), HttpError> {
     match request.limit {
         Some(limit) if size > limit => {
-            let url = shown(&request.url);
+            let url = shown_url(&request.url);
             Err(HttpError::TooLarge { url, limit })
         }
         _ => Ok(()),
@@ -388,29 +361,37 @@ fn check(request: &Download, found: Digest) -> Result<(), HttpError> {
     }
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
-}
-
 impl HttpError {
     /// Reads an address.
     pub(crate) fn parse(url: &str) -> Result<Url, Self> {
         Url::parse(url).map_err(|source| Self::Url {
-            url: url.to_owned(),
+            url: shown_url(url),
             source,
         })
     }
 }
 
 /// A URL without what may be secret in it: user, password and query.
-pub(crate) fn shown(url: &str) -> String {
+#[must_use]
+pub fn shown_url(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else {
-        return "the URL".to_owned();
+        return shown_text(url);
     };
     url.set_username("").ok();
     url.set_password(None).ok();
     url.set_query(None);
     url.into()
+}
+
+/// The same of what is no URL, and in which nobody can tell where a password ends.
+fn shown_text(text: &str) -> String {
+    let text = text.split('?').next().unwrap_or_default();
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let host = rest.rsplit('@').next().unwrap_or_default();
+    match scheme {
+        "" => host.to_owned(),
+        scheme => format!("{scheme}://{host}"),
+    }
 }
 
 #[cfg(test)]
@@ -474,27 +455,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_version_that_the_server_knows_again_is_not_sent() {
-        let server = Server::start(|_| {
-            "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nConnection: close\r\n\r\n".into()
+        let server = Server::start(|path| {
+            let more = match path {
+                "/file" => "ETag: \"x\"\r\n",
+                "/dated" => "Last-Modified: Wed, 21 Oct 2015 07:28:01 GMT\r\n",
+                _ => "ETag: \"y\"\r\n",
+            };
+            format!("HTTP/1.1 304 Not Modified\r\n{more}Connection: close\r\n\r\n").into_bytes()
         });
         let scratch = tempfile::tempdir().unwrap();
         let known = Validators {
             etag: Some("\"x\"".to_owned()),
-            last_modified: Some("no date, as it was sent\n".to_owned()),
+            last_modified: Some("Wed, 21 Oct 2015 07:28:00 GMT".to_owned()),
         };
-        let conditions = known.conditions();
-        assert_eq!(conditions.len(), 1, "what is no header is not sent");
-        assert_eq!(conditions[IF_NONE_MATCH], "\"x\"");
-        let request = get(&server, "/file");
-        let found = download_if_changed(&client().into(), &request, &known, scratch.path()).await;
-        assert!(found.unwrap().is_none());
-        let unasked = Validators::default();
-        let found = download_if_changed(&client().into(), &request, &unasked, scratch.path()).await;
-        assert_eq!(
-            found.unwrap().unwrap().size,
-            0,
-            "an answer nobody asked for"
-        );
+        for (path, known, expected) in [
+            ("/file", &known, Some(1_445_412_480)),
+            ("/dated", &known, Some(1_445_412_481)),
+            ("/other", &known, None),
+            ("/file", &Validators::default(), None),
+        ] {
+            let request = get(&server, path);
+            let asked = download_if_changed(&client().into(), &request, known, scratch.path()).await;
+            let same = match asked.unwrap() {
+                Asked::Same(changed) => changed.map(|time| time.seconds),
+                Asked::Other(_) => None,
+            };
+            assert_eq!(same, expected, "{path}");
+        }
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
 
@@ -553,6 +540,17 @@ mod tests {
         ));
     }
 
+    #[tokio::test]
+    async fn what_is_no_url_is_told_without_its_password() {
+        let request = Download {
+            url: "http://alice:hunter2@h:port/f?X-Amz-Signature=hunter2".to_owned(),
+            ..Download::default()
+        };
+        let error = fetched(&request).await.1.unwrap_err();
+        assert_eq!(error.to_string(), "invalid URL \"http://h:port/f\"");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+
     #[test]
     fn secrets_are_named_after_the_host_without_its_port() {
         let url = "http://127.0.0.1:18765/private";
@@ -576,6 +574,13 @@ mod tests {
 
     #[test]
     fn shown_urls_keep_no_secrets() {
-        assert_eq!(shown("https://u:p@h/x?sig=y"), "https://h/x");
+        for (url, expected) in [
+            ("https://u:p@h/x?sig=y", "https://h/x"),
+            ("http://u:p/w@h:port/x?sig=y", "http://h:port/x"),
+            ("http://u:p#w@h:port/x", "http://h:port/x"),
+            ("u:p@nothing", "nothing"),
+        ] {
+            assert_eq!(shown_url(url), expected, "{url}");
+        }
     }
 }

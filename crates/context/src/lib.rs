@@ -39,8 +39,8 @@ pub use git::{
     GitReferenceError, GitTool, RemoteCommit,
 };
 pub use http::{
-    Download, HttpError, RemoteFile, Validators, authorization, download, download_if_changed,
-    file_name, parse_checksum,
+    Asked, Download, HttpError, RemoteFile, Validators, authorization, download,
+    download_if_changed, file_name, parse_checksum, shown_url,
 };
 pub use ignore::{IgnoreFile, ignore_file};
 pub use object::{ObjectError, ObjectStores, ProfileError};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
-use crate::http::{HttpError, shown};
+use crate::http::{HttpError, shown_url};
 
 /// Decides whether what failed is worth another try.
 pub trait Patience: fmt::Debug + Send + Sync {
@@ -69,7 +69,7 @@ impl Web {
             async move {
                 let answer = request.send().await.map_err(|source| {
                     let wait = self.wait(attempt, Setback::Transfer(&source));
-                    let (url, source) = (shown(url), source.without_url());
+                    let (url, source) = (shown_url(url), source.without_url());
                     HttpError::Upload { url, source }.again_in(wait)
                 })?;
                 match answer.status() {
@@ -78,7 +78,7 @@ impl Web {
                         attempt,
                         &answer,
                         HttpError::NotTaken {
-                            url: shown(url),
+                            url: shown_url(url),
                             status: status.as_u16(),
                         },
                     )),
@@ -110,7 +110,7 @@ impl Web {
             let Some(wait) = wait else {
                 return Err(error);
             };
-            tracing::warn!(%error, url = shown(url), attempt = number, ?wait, "trying again");
+            tracing::warn!(%error, url = shown_url(url), attempt = number, ?wait, "trying again");
             tokio::time::sleep(wait).await;
             number += 1;
         }
@@ -130,7 +130,7 @@ impl Web {
     /// A connection that failed.
     pub(crate) fn broken(&self, attempt: u32, url: &str, source: reqwest::Error) -> Miss {
         let wait = self.wait(attempt, Setback::Transfer(&source));
-        let (url, source) = (shown(url), source.without_url());
+        let (url, source) = (shown_url(url), source.without_url());
         HttpError::Transfer { url, source }.again_in(wait)
     }
 

@@ -30,6 +30,7 @@ mod matcher;
 mod node;
 mod parse;
 mod parse_lint;
+pub mod secret;
 mod source;
 mod span;
 mod stage;

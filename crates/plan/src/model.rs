@@ -130,7 +130,7 @@ pub struct ResolvedImage {
 /// One instruction of a stage.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// The instruction on one line, for people.
+    /// The instruction on one line, for people and for records, without passwords and signatures of URLs.
     pub title: String,
     /// Its lines; those of the FROM for a trigger of the base.
     pub span: Span,

@@ -8,6 +8,7 @@ mod variables;
 use std::collections::HashMap;
 
 use yadokari_dockerfile::lint::{Lint, Warning};
+use yadokari_dockerfile::secret::redacted;
 use yadokari_dockerfile::{Instruction, Located, Span};
 use yadokari_image::{ContainerConfig, ImageConfig, Platform};
 
@@ -149,7 +150,7 @@ impl<'a> Evaluation<'a> {
             self.state.has_layers = true;
         }
         self.steps.push(Step {
-            title: one_line(located.source.text()),
+            title: redacted(&one_line(located.source.text())).into_owned(),
             span: located.span,
             operation: done.operation,
             history: done.history,

@@ -165,7 +165,12 @@ impl Endpoint {
         )
     }
 
-    fn upload(&self, repository: &str, digest: &str, file: &Path) -> Result<()> {
+    /// Sends a file as a blob.
+    ///
+    /// # Errors
+    ///
+    /// If the registry refuses it, as it does where the digest is another one.
+    pub fn upload(&self, repository: &str, digest: &str, file: &Path) -> Result<()> {
         let start = self.call(
             &self.url(&format!("{repository}/blobs/uploads/")),
             &["-X", "POST", "-d", ""],
@@ -204,6 +209,17 @@ impl Endpoint {
     }
 
     fn download(&self, repository: &str, digest: &str, layout: &Layout) -> Result<()> {
+        let bytes = self.blob(repository, digest)?;
+        std::fs::write(layout.blob_path(digest), bytes)?;
+        Ok(())
+    }
+
+    /// The bytes of a blob.
+    ///
+    /// # Errors
+    ///
+    /// If the registry has none with this digest, or sends other bytes.
+    pub fn blob(&self, repository: &str, digest: &str) -> Result<Vec<u8>> {
         let answer = self.call(&self.url(&format!("{repository}/blobs/{digest}")), &["-L"])?;
         ensure!(
             answer.status == 200,
@@ -215,8 +231,7 @@ impl Endpoint {
             found == digest,
             "blob {digest} of {repository} came as {found}"
         );
-        std::fs::write(layout.blob_path(digest), answer.body)?;
-        Ok(())
+        Ok(answer.body)
     }
 
     /// Sends one request with further words for `curl`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::join_all;
-use yadokari_cache::{LayerCache, Location, Record, Scopes};
+use yadokari_cache::{KnownDownload, LayerCache, Location, Record, Scopes};
 use yadokari_image::{Digest, Repository};
 use yadokari_plan::{Base, Key, Keys, Operation, Plan, Source, Stage, StageId};
 use yadokari_registry::Mount;
@@ -43,7 +43,7 @@ impl Hit {
 #[derive(Clone)]
 pub(crate) struct Caches {
     places: Vec<LayerCache>,
-    /// Layers that turned out not to be what their records say.
+    /// Layers that turned out not to be what their records say, and files that their servers do not have any more.
     distrusted: HashSet<Digest>,
     trouble: Arc<Trouble>,
 }
@@ -105,7 +105,7 @@ impl Caches {
         let mut found = None;
         for (place, answer) in self.places.iter().zip(join_all(asked).await) {
             match answer {
-                Ok(Some(record)) if found.is_none() && self.trusts(&record) => {
+                Ok(Some(record)) if found.is_none() && self.trusts(record.layer.digest) => {
                     found = Some(hit(place, record));
                 }
                 Ok(_) => {}
@@ -124,8 +124,23 @@ impl Caches {
         saved.is_ok()
     }
 
-    fn trusts(&self, record: &Record) -> bool {
-        !self.distrusted.contains(&record.layer.digest)
+    /// What earlier builds noted of the file at a URL: the first place that knows it counts. One that cannot say is asked
+    /// for layers too, and told of there.
+    pub(crate) async fn download(&self, url: &str) -> Option<KnownDownload> {
+        let asked = self.places.iter().map(|place| place.download(url));
+        let answers = join_all(asked).await.into_iter();
+        let mut known = answers.filter_map(|answer| {
+            answer.unwrap_or_else(|error| {
+                tracing::debug!(%error, "reading what is known of a download");
+                None
+            })
+        });
+        known.next()
+    }
+
+    /// Whether a layer or a downloaded file with this digest may be taken on the word of a cache.
+    pub(crate) fn trusts(&self, digest: Digest) -> bool {
+        !self.distrusted.contains(&digest)
     }
 
     /// Whether the bytes of a hit are still where they should be.

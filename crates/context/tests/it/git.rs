@@ -11,8 +11,8 @@ use yadokari_context::{
     Checkout, CheckoutOptions, ContextKind, FetchOptions, GitError, GitLibrary, GitProgram,
     GitReference, GitTool, Patience, Setback, Source, fetch,
 };
+use yadokari_testkit::{GitServer, Manners};
 
-use crate::git_server::{GitServer, Manners};
 use crate::support::{client, names, write};
 
 /// Two commits on `main`, the tag `v1` on the first, the branch `side` there too.
@@ -106,7 +106,7 @@ impl Repository {
             directory.path(),
             &["clone", "-q", "--bare", "work", "repo.git"],
         );
-        let server = GitServer::start(directory.path(), manners);
+        let server = GitServer::start(directory.path(), manners).unwrap();
         let scratch = tempfile::tempdir().unwrap();
         Self {
             directory,

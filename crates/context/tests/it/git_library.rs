@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use yadokari_context::{Checkout, CheckoutOptions, GitError, GitLibrary, GitReference, GitTool};
+use yadokari_testkit::{GitServer, Manners};
 
 use crate::git::{Repository, git, library, tools};
-use crate::git_server::{GitServer, Manners};
 
 async fn checkout(reference: &GitReference, scratch: &Path) -> Result<Checkout, GitError> {
     let options = CheckoutOptions::default();
@@ -93,7 +93,8 @@ async fn a_moved_server_gets_no_credentials() {
             moved_to: Some(place.to_owned()),
             ..Manners::default()
         },
-    );
+    )
+    .unwrap();
     let address = door.url("/repo.git").replace("://", "://me:hunter2@");
     let reference = GitReference::parse(&address).unwrap().unwrap();
     let checkout = checkout(&reference, repository.scratch.path()).await;

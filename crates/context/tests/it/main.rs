@@ -10,7 +10,6 @@ mod directories;
 mod dockerfiles;
 mod git;
 mod git_library;
-mod git_server;
 mod object_server;
 mod objects;
 mod support;

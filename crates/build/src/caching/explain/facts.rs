@@ -1,7 +1,7 @@
 //! What the keys of a build are made of, as the next builds want to know it.
 
 use yadokari_cache::{Fact, Origin, TrailStage, TrailStep};
-use yadokari_dockerfile::lint::predicate::looks_secret;
+use yadokari_dockerfile::secret::{holds_secret, is_secret_name, redacted};
 use yadokari_image::Digest;
 use yadokari_plan::{Base, Ingredient, Keys, Plan, Salt, Stage, StageId};
 
@@ -126,47 +126,47 @@ fn settings(stage: &Stage, salt: &Salt) -> Vec<Fact> {
 /// What people want to know of a key's ingredients. What is below a step is told of the steps there.
 fn facts(plan: &Plan, ingredients: &[Ingredient]) -> Vec<Fact> {
     let mut facts: Vec<Fact> = Vec::new();
-    for ingredient in ingredients {
-        let (name, value) = match ingredient {
-            Ingredient::Below(_) => continue,
-            Ingredient::Text(name, text) => ((*name).to_owned(), Some(shown(text))),
-            Ingredient::Bytes(name, bytes) => ((*name).to_owned(), Some(marked(bytes))),
-            Ingredient::Number("mode", mode) => ("mode".to_owned(), Some(format!("{mode:04o}"))),
-            Ingredient::Number(name, number) => ((*name).to_owned(), Some(number.to_string())),
-            Ingredient::List("settings of the build", items) => {
-                let told = items.iter().map(String::as_str);
-                let told: Vec<&str> = told.filter(|item| !item.is_empty()).collect();
-                (
-                    "what commands see of the build".to_owned(),
-                    Some(shown(&told.join(", "))),
-                )
-            }
-            Ingredient::List(name, items) => ((*name).to_owned(), Some(shown(&items.join(" ")))),
-            Ingredient::Variable { name, value } => {
-                let hidden = looks_secret(name) || holds_password(value);
-                (format!("variable {name}"), (!hidden).then(|| shown(value)))
-            }
-            Ingredient::Content(name, content) => ((*name).to_owned(), Some(marked(&content.0))),
-            Ingredient::Taking(taking) => {
-                let name = match taking.stage {
-                    Some(stage) => format!("what stage {} is made of", stage_name(plan, stage)),
-                    None => "the image that is read".to_owned(),
-                };
-                (name, Some(format!("#{}", &taking.tree.to_string()[..12])))
-            }
-        };
-        let again = facts
+    for fact in ingredients.iter().filter_map(|one| fact(plan, one)) {
+        let same = facts
             .iter()
-            .filter(|fact| is_numbered(&fact.name, &name))
-            .count();
-        let name = if again > 0 {
-            format!("{name} ({})", again + 1)
-        } else {
-            name
+            .filter(|known| is_numbered(&known.name, &fact.name));
+        let name = match same.count() {
+            0 => fact.name,
+            again => format!("{} ({})", fact.name, again + 1),
         };
-        facts.push(Fact { name, value });
+        facts.push(Fact { name, ..fact });
     }
     facts
+}
+
+fn fact(plan: &Plan, ingredient: &Ingredient) -> Option<Fact> {
+    let (name, value) = match ingredient {
+        Ingredient::Below(_) => return None,
+        Ingredient::Text(name, text) => ((*name).to_owned(), plain(text)),
+        Ingredient::Bytes(name, bytes) => ((*name).to_owned(), Some(marked(bytes))),
+        Ingredient::Number("mode", mode) => ("mode".to_owned(), Some(format!("{mode:04o}"))),
+        Ingredient::Number(name, number) => ((*name).to_owned(), Some(number.to_string())),
+        Ingredient::List("settings of the build", items) => {
+            let told = items.iter().map(String::as_str);
+            let told: Vec<&str> = told.filter(|item| !item.is_empty()).collect();
+            let name = "what commands see of the build";
+            (name.to_owned(), plain(&told.join(", ")))
+        }
+        Ingredient::List(name, items) => ((*name).to_owned(), plain(&items.join(" "))),
+        Ingredient::Variable { name, value } => {
+            let hidden = is_secret_name(name) || holds_secret(value);
+            (format!("variable {name}"), (!hidden).then(|| shown(value)))
+        }
+        Ingredient::Content(name, content) => ((*name).to_owned(), Some(marked(&content.0))),
+        Ingredient::Taking(taking) => {
+            let name = match taking.stage {
+                Some(stage) => format!("what stage {} is made of", stage_name(plan, stage)),
+                None => "the image that is read".to_owned(),
+            };
+            (name, Some(format!("#{}", &taking.tree.to_string()[..12])))
+        }
+    };
+    Some(Fact { name, value })
 }
 
 /// Whether a name is this one, alone or with a number behind it.
@@ -176,12 +176,9 @@ fn is_numbered(known: &str, name: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
 }
 
-/// A URL with a user's password in it.
-fn holds_password(value: &str) -> bool {
-    value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.contains('@')
-    })
+/// A text that stands in the Dockerfile, where there is nothing in it to hide.
+fn plain(text: &str) -> Option<String> {
+    (redacted(text) == text).then(|| shown(text))
 }
 
 /// A value as it is kept: a long one by its beginning and a digest.
@@ -237,14 +234,22 @@ mod tests {
             &[
                 variable("NPM_TOKEN", "hunter2"),
                 variable("INDEX", "https://me:hunter2@pypi.example/simple"),
+                variable("GITHUB_PAT", "hunter2"),
+                variable("dbPassword", "hunter2"),
+                variable("FILE", "https://s3.example/f?X-Amz-Signature=hunter2"),
+                variable("DATABASE", "postgres:me:hunter2@db"),
+                variable("SETTINGS", "Server=db;Password=hunter2"),
+                Ingredient::List("command", vec!["curl https://me:hunter2@h".to_owned()]),
                 variable("VERSION", "1.0"),
                 variable("PLAIN", "https://pypi.example/@scope"),
+                Ingredient::List("command", vec!["make".to_owned()]),
             ],
         );
         let text = format!("{told:?}");
         assert!(!text.contains("hunter2"), "{text}");
-        let hidden: Vec<_> = told.iter().map(|fact| fact.value.is_none()).collect();
-        assert_eq!(hidden, [true, true, false, false]);
+        let shown: Vec<_> = told.iter().filter(|fact| fact.value.is_some()).collect();
+        let shown: Vec<_> = shown.iter().map(|fact| fact.name.as_str()).collect();
+        assert_eq!(shown, ["variable VERSION", "variable PLAIN", "command (2)"]);
     }
 
     #[test]

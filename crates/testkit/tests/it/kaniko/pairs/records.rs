@@ -1,6 +1,7 @@
 //! Records that lie, that are half there, and that two jobs write at once.
 
 use serde_json::Value;
+use yadokari_testkit::digest;
 use yadokari_testkit::docker::Container;
 
 use crate::support::job::{REPOSITORY, skip_without_ground};
@@ -52,6 +53,22 @@ fn replace(jobs: &Jobs, tag: &str, manifest: &Value) {
     );
 }
 
+/// The record with other words in its manifest and in its configuration, which agree with each other.
+fn forged(jobs: &Jobs, record: &Value, from: &str, to: &str) -> Value {
+    let endpoint = jobs.ground.registry.endpoint();
+    let cache = format!("{REPOSITORY}/cache");
+    let digest = record["config"]["digest"].as_str().unwrap();
+    let config = String::from_utf8(endpoint.blob(&cache, digest).unwrap()).unwrap();
+    let config = config.replace(from, to);
+    let forged = digest::of(config.as_bytes());
+    let file = jobs.kept().join("config");
+    std::fs::write(&file, &config).unwrap();
+    endpoint.upload(&cache, &forged, &file).unwrap();
+    let manifest = record.to_string().replace(from, to);
+    let manifest = manifest.replace(digest, &forged);
+    serde_json::from_str(&manifest).unwrap()
+}
+
 #[test]
 fn a_record_that_lies_is_a_miss_and_a_warning() {
     skip_without_ground!();
@@ -59,42 +76,58 @@ fn a_record_that_lies_is_a_miss_and_a_warning() {
     assert_eq!(jobs.run(&[]).ran(), ["one", "two"]);
     let (one, honest) = record(&jobs, "-one");
     let (two, second) = record(&jobs, "-two");
-    let lies: [(&str, &str, Value); 3] = [
+    let layers = jobs.layers();
+
+    // A build that finds everything reads no layer, and notices all the same.
+    let changed = "it was changed after it was written";
+    let other = |digit: &str| Value::from(format!("sha256:{}", digit.repeat(64)));
+    for (place, lie, warning) in [
         (
-            "dev.yadokari.cache.parent",
-            "",
-            format!("sha256:{}", "a".repeat(64)).into(),
+            "/annotations/dev.yadokari.cache.parent",
+            other("a"),
+            changed,
         ),
         (
-            "dev.yadokari.cache.key",
+            "/annotations/dev.yadokari.cache.diff-id",
+            other("b"),
+            changed,
+        ),
+        ("/layers/0", second["layers"][0].clone(), changed),
+        ("/layers/0/size", 1.into(), changed),
+        (
+            "/annotations/dev.yadokari.cache.key",
+            two.into(),
             "it belongs to another key",
-            two.clone().into(),
         ),
-        (
-            "dev.yadokari.cache.diff-id",
-            "building without it",
-            format!("sha256:{}", "b".repeat(64)).into(),
-        ),
-    ];
-    jobs.project.write("Dockerfile", &with_a_third_step());
-    for (annotation, warning, lie) in lies {
+    ] {
         let mut record = honest.clone();
-        record["annotations"][annotation] = lie;
+        *record.pointer_mut(place).unwrap() = lie;
         replace(&jobs, &one, &record);
         let job = jobs.run(&["--no-push-cache"]);
-        assert_eq!(job.ran(), ["one", "three", "two"], "{annotation}");
+        assert_eq!(job.ran(), ["one", "two"], "{place}");
         job.says(warning);
         jobs.layers();
     }
-    let mut other = honest.clone();
-    other["layers"][0] = second["layers"][0].clone();
-    replace(&jobs, &one, &other);
-    let job = jobs.run(&["--no-push-cache"]);
-    assert_eq!(job.ran(), ["one", "three", "two"], "another layer");
-    job.says("building without it");
+
+    // What was forged with care is noticed where the layer is read.
+    jobs.project.write("Dockerfile", &with_a_third_step());
+    let of = |name: &str| honest["annotations"][name].as_str().unwrap().to_owned();
+    for (name, warning) in [
+        ("dev.yadokari.cache.parent", ""),
+        ("dev.yadokari.cache.diff-id", "building without it"),
+    ] {
+        let lie = format!("sha256:{}", "b".repeat(64));
+        replace(&jobs, &one, &forged(&jobs, &honest, &of(name), &lie));
+        let job = jobs.run(&["--no-push-cache"]);
+        assert_eq!(job.ran(), ["one", "three", "two"], "{name}");
+        job.says(warning);
+        assert!(!job.build.output.contains(changed), "{name}");
+        jobs.layers();
+    }
 
     replace(&jobs, &one, &honest);
     assert_eq!(jobs.run(&[]).ran(), ["three"]);
+    assert_eq!(jobs.layers()[..layers.len()], layers);
 }
 
 #[test]

@@ -1,39 +1,42 @@
 //! A server of git repositories: git's own CGI program behind a few lines of HTTP.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::git::SEARCH_PATH;
-
 /// How a server behaves.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Manners {
+pub struct Manners {
     /// What the `Authorization` header has to be.
-    pub(crate) authorization: Option<String>,
+    pub authorization: Option<String>,
     /// Speaks the protocol as old servers do, which give out no commit that no ref ends in.
-    pub(crate) old: bool,
+    pub old: bool,
     /// The numbers of the requests, from 0, that it has no time for.
-    pub(crate) busy: &'static [usize],
+    pub busy: &'static [usize],
     /// Sends everybody to this address.
-    pub(crate) moved_to: Option<String>,
+    pub moved_to: Option<String>,
 }
 
 /// Serves the bare repositories of a directory until the test's process ends.
 #[derive(Debug, Clone)]
-pub(crate) struct GitServer {
+pub struct GitServer {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl GitServer {
-    pub(crate) fn start(root: &Path, manners: Manners) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// Starts one on a free port of this machine.
+    ///
+    /// # Errors
+    ///
+    /// If no port can be had.
+    pub fn start(root: &Path, manners: Manners) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         let server = Self {
-            address: listener.local_addr().unwrap(),
+            address: listener.local_addr()?,
             requests: Arc::default(),
         };
         let (root, requests) = (root.to_path_buf(), Arc::clone(&server.requests));
@@ -44,7 +47,7 @@ impl GitServer {
                 thread::spawn(move || {
                     let request = Request::read(&stream);
                     let number = {
-                        let mut requests = requests.lock().unwrap();
+                        let mut requests = requests.lock().expect(UNPOISONED);
                         requests.push(request.head.join("\n"));
                         requests.len() - 1
                     };
@@ -57,16 +60,17 @@ impl GitServer {
                 });
             }
         });
-        server
+        Ok(server)
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The address of something it serves.
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The heads of all requests so far.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect(UNPOISONED).clone()
     }
 }
 
@@ -117,6 +121,7 @@ fn answer(mut stream: TcpStream, request: &Request, root: &Path, manners: &Manne
         empty("403 Forbidden", "")
     } else {
         backend(request, root, manners.old)
+            .unwrap_or_else(|_| empty("500 Internal Server Error", ""))
     };
     stream.write_all(&bytes).ok();
 }
@@ -130,8 +135,9 @@ fn empty(status: &str, header: &str) -> Vec<u8> {
 fn wants_hidden(request: &Request, root: &Path) -> bool {
     let mut list = Command::new("git");
     list.args(["for-each-ref", "--format=%(objectname)"]);
-    let shown = list.current_dir(root.join("repo.git")).output().unwrap();
-    let tips = String::from_utf8(shown.stdout).unwrap();
+    let shown = list.current_dir(root.join("repo.git")).output();
+    let tips = shown.map(|shown| String::from_utf8_lossy(&shown.stdout).into_owned());
+    let tips = tips.unwrap_or_default();
     let body = String::from_utf8_lossy(&request.body).into_owned();
     let wants = body
         .split("want ")
@@ -140,7 +146,7 @@ fn wants_hidden(request: &Request, root: &Path) -> bool {
     wants.into_iter().any(|hash| !tips.contains(hash))
 }
 
-fn backend(request: &Request, root: &Path, old: bool) -> Vec<u8> {
+fn backend(request: &Request, root: &Path, old: bool) -> io::Result<Vec<u8>> {
     let (path, query) = request
         .word(1)
         .split_once('?')
@@ -166,9 +172,11 @@ fn backend(request: &Request, root: &Path, old: bool) -> Vec<u8> {
         command.env("GIT_PROTOCOL", request.header("git-protocol"));
     }
     let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = pipes.stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(&request.body).ok();
-    let output = child.wait_with_output().unwrap().stdout;
+    let mut child = pipes.stderr(Stdio::null()).spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(&request.body).ok();
+    }
+    let output = child.wait_with_output()?.stdout;
     // The program says `Status: 404 …` where HTTP has a line of its own.
     let text = String::from_utf8_lossy(&output[..output.len().min(40)]).into_owned();
     let status = text
@@ -179,5 +187,10 @@ fn backend(request: &Request, root: &Path, old: bool) -> Vec<u8> {
         status.unwrap_or("200 OK")
     );
     bytes.retain(|c| c != '\0');
-    [bytes.into_bytes(), output].concat()
+    Ok([bytes.into_bytes(), output].concat())
 }
+
+/// Where programs are looked for.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const UNPOISONED: &str = "nothing panics while it holds this lock";
