@@ -97,7 +97,7 @@ impl Planned {
     fn of(build: &Build) -> Self {
         let (plan, images) = build.plan();
         let salt = salt(&build.request, &plan);
-        let (remotes, contexts) = (Default::default(), build.contexts());
+        let (remotes, contexts) = (build.remotes(), build.contexts());
         let contents = contexts.keys(&images, &remotes);
         let keys = keys(&plan, &salt, &contents).unwrap();
         let trail = Trail {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use yadokari_cache::FileFact;
+use yadokari_cache::{Fact, FileFact};
 use yadokari_context::{ContentHasher, ContextError, ContextFiles, Selected as Digested};
 use yadokari_dockerfile::instruction::MountKind;
 use yadokari_image::Digest;
@@ -210,6 +210,14 @@ pub(crate) fn mounted_content(
 }
 
 impl FileKeys<'_> {
+    /// What a step fetches from elsewhere.
+    pub(crate) fn remote_facts(&self, operation: &Operation) -> Vec<Fact> {
+        match operation {
+            Operation::Copy(copy) => self.remotes.facts(copy),
+            _ => Vec::new(),
+        }
+    }
+
     /// The files of build contexts that a step reads, each with a digest; where there are many, by directory.
     pub(crate) fn facts(&self, operation: &Operation) -> Vec<FileFact> {
         let mut facts = BTreeMap::new();
@@ -352,6 +360,9 @@ fn joined(remote: &[u8; 32], local: &[u8; 32]) -> ContentKey {
     hasher.update(local);
     ContentKey(hasher.finalize().into())
 }
+
+#[cfg(test)]
+mod laws;
 
 #[cfg(test)]
 mod tests {

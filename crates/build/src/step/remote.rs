@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
-use yadokari_cache::KnownDownload;
+use yadokari_cache::{Fact, KnownDownload};
 use yadokari_context::{BuildContext, RemoteFile};
 use yadokari_dockerfile::secret::redacted;
 use yadokari_image::Digest;
@@ -40,6 +40,9 @@ pub(crate) enum Fetched {
     Git {
         root: Arc<Root>,
         tree: Tree,
+        /// Where it came from, without credentials.
+        remote: String,
+        commit: String,
         /// What decides its files.
         identity: String,
         /// When the commit was made, in seconds since 1970.
@@ -131,6 +134,22 @@ impl Remotes {
         Ok(all)
     }
 
+    /// Files that are what they are said to be.
+    #[cfg(test)]
+    pub(crate) fn said(files: &[(Remote, Digest)]) -> Self {
+        let found = files.iter().map(|(remote, digest)| {
+            let wish = yadokari_context::Download {
+                url: remote.url.clone(),
+                ..Default::default()
+            };
+            let promise = Promise::new(wish, *digest, promise::Promiser::Server(None));
+            (Identity::of(remote), Found::Promised(Box::new(promise)))
+        });
+        Self {
+            found: found.collect(),
+        }
+    }
+
     fn of(&self, copy: &Copy) -> impl Iterator<Item = &Found> {
         let remotes = copy.remotes.iter();
         remotes.map(|remote| &self.found[&Identity::of(remote)])
@@ -158,6 +177,12 @@ impl Remotes {
         }
     }
 
+    /// What a copy's remote sources are, for people.
+    pub(crate) fn facts(&self, copy: &Copy) -> Vec<Fact> {
+        let remotes = copy.remotes.iter().zip(self.of(copy));
+        remotes.map(|(remote, found)| found.fact(remote)).collect()
+    }
+
     /// The digest of a copy's remote sources.
     pub(crate) fn digest(&self, copy: &Copy) -> [u8; 32] {
         let mut hasher = Sha256::new();
@@ -166,6 +191,11 @@ impl Remotes {
         }
         hasher.finalize().into()
     }
+}
+
+fn host(url: &str) -> Option<String> {
+    let url = reqwest::Url::parse(url).ok()?;
+    url.host_str().map(str::to_owned)
 }
 
 /// Whether the cache knows a URL: what would be its name there is a digest of it, by which a secret in it could be guessed.
@@ -188,6 +218,26 @@ impl Found {
             Fetched::File(file) => Some((file, *is_outdated)),
             Fetched::Git { .. } => None,
         }
+    }
+
+    /// What the source is: of a file's address only the host is told, since any other part may be secret.
+    fn fact(&self, remote: &Remote) -> Fact {
+        let fact = |name, value| Fact {
+            name,
+            value: Some(value),
+        };
+        if let Self::Here { fetched, .. } = self
+            && let Fetched::Git { remote, commit, .. } = &**fetched
+        {
+            let digits: String = commit.chars().take(12).collect();
+            return fact(format!("the commit of {remote}"), format!("`{digits}`"));
+        }
+        let host = host(&remote.url).unwrap_or_default();
+        let digest = Digest::of(self.identity(remote).as_bytes());
+        fact(
+            format!("the file of {host}"),
+            format!("#{}", &digest.hex()[..16]),
+        )
     }
 
     /// What decides the files, as a line.

@@ -53,6 +53,9 @@ fn changed_facts(now: &[Fact], before: &[Fact], but: &[&str]) -> Vec<String> {
     let mut reasons = Vec::new();
     for (name, value) in new.iter().filter(|(name, _)| is_told(name)) {
         match (old.get(name), value) {
+            (None, Some(value)) if value.starts_with('#') => {
+                reasons.push(format!("{name} is new"));
+            }
             (None, Some(value)) => reasons.push(format!("{name} is new: {value}")),
             (None, None) => reasons.push(format!("{name} is new (value hidden)")),
             (Some(Some(old)), Some(value)) if old != value && value.starts_with('#') => {

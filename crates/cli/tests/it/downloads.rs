@@ -411,7 +411,11 @@ fn what_is_secret_in_a_url_is_in_no_log_and_no_cache() {
         assert_eq!(server.statuses(), statuses, "{round}");
     }
     let cache = place.0.path().join("cache");
-    for file in ["index.json"].iter().map(|name| cache.join(name)).chain(blobs(&cache)) {
+    for file in ["index.json"]
+        .iter()
+        .map(|name| cache.join(name))
+        .chain(blobs(&cache))
+    {
         let text = std::fs::read(&file).unwrap();
         let text = String::from_utf8_lossy(&text);
         for secret in ["hunter2", digest.hex().as_str(), "url-"] {

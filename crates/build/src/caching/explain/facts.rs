@@ -74,7 +74,10 @@ pub(crate) fn stages(
             Some(TrailStep {
                 title: step.title.clone(),
                 key: keys.step(stage.id, index)?.to_string(),
-                facts: facts(plan, keys.ingredients(stage.id, index)),
+                facts: numbered(
+                    facts(plan, keys.ingredients(stage.id, index))
+                        .chain(contents.remote_facts(&step.operation)),
+                ),
                 files: contents.facts(&step.operation),
             })
         });
@@ -124,9 +127,14 @@ fn settings(stage: &Stage, salt: &Salt) -> Vec<Fact> {
 }
 
 /// What people want to know of a key's ingredients. What is below a step is told of the steps there.
-fn facts(plan: &Plan, ingredients: &[Ingredient]) -> Vec<Fact> {
+fn facts<'a>(plan: &'a Plan, ingredients: &'a [Ingredient]) -> impl Iterator<Item = Fact> + 'a {
+    ingredients.iter().filter_map(|one| fact(plan, one))
+}
+
+/// The same with names that differ.
+fn numbered(all: impl Iterator<Item = Fact>) -> Vec<Fact> {
     let mut facts: Vec<Fact> = Vec::new();
-    for fact in ingredients.iter().filter_map(|one| fact(plan, one)) {
+    for fact in all {
         let same = facts
             .iter()
             .filter(|known| is_numbered(&known.name, &fact.name));
@@ -229,22 +237,20 @@ mod tests {
             name: name.to_owned(),
             value: value.to_owned(),
         };
-        let told = facts(
-            &plan,
-            &[
-                variable("NPM_TOKEN", "hunter2"),
-                variable("INDEX", "https://me:hunter2@pypi.example/simple"),
-                variable("GITHUB_PAT", "hunter2"),
-                variable("dbPassword", "hunter2"),
-                variable("FILE", "https://s3.example/f?X-Amz-Signature=hunter2"),
-                variable("DATABASE", "postgres:me:hunter2@db"),
-                variable("SETTINGS", "Server=db;Password=hunter2"),
-                Ingredient::List("command", vec!["curl https://me:hunter2@h".to_owned()]),
-                variable("VERSION", "1.0"),
-                variable("PLAIN", "https://pypi.example/@scope"),
-                Ingredient::List("command", vec!["make".to_owned()]),
-            ],
-        );
+        let ingredients = [
+            variable("NPM_TOKEN", "hunter2"),
+            variable("INDEX", "https://me:hunter2@pypi.example/simple"),
+            variable("GITHUB_PAT", "hunter2"),
+            variable("dbPassword", "hunter2"),
+            variable("FILE", "https://s3.example/f?X-Amz-Signature=hunter2"),
+            variable("DATABASE", "postgres:me:hunter2@db"),
+            variable("SETTINGS", "Server=db;Password=hunter2"),
+            Ingredient::List("command", vec!["curl https://me:hunter2@h".to_owned()]),
+            variable("VERSION", "1.0"),
+            variable("PLAIN", "https://pypi.example/@scope"),
+            Ingredient::List("command", vec!["make".to_owned()]),
+        ];
+        let told = numbered(facts(&plan, &ingredients));
         let text = format!("{told:?}");
         assert!(!text.contains("hunter2"), "{text}");
         let shown: Vec<_> = told.iter().filter(|fact| fact.value.is_some()).collect();
@@ -256,7 +262,8 @@ mod tests {
     fn facts_of_one_name_are_numbered() {
         let plan = crate::prepare::schedule::tests::planned("FROM scratch\nRUN a", &[]);
         let text = |value: &str| Ingredient::Text("mount", value.to_owned());
-        let names: Vec<_> = facts(&plan, &[text("a"), text("b"), text("c")])
+        let all = [text("a"), text("b"), text("c")];
+        let names: Vec<_> = numbered(facts(&plan, &all))
             .into_iter()
             .map(|fact| fact.name)
             .collect();

@@ -9,9 +9,11 @@ use std::time::Duration;
 use yadokari_context::{BuildContext, ContextFiles, keep_all};
 use yadokari_dockerfile::ignore::Patterns;
 use yadokari_dockerfile::parse;
-use yadokari_image::{ImageConfig, Platform, Reference};
+use yadokari_image::{Digest, ImageConfig, Platform, Reference};
 use yadokari_layer::Compression;
-use yadokari_plan::{ImageKey, ImageSource, Images, NamedContext, Plan, Progress, Request, plan};
+use yadokari_plan::{
+    ImageKey, ImageSource, Images, NamedContext, Plan, Progress, Remote, Request, plan,
+};
 
 use crate::prepare::images::SourceImage;
 use crate::prepare::read_keys::FileKeys;
@@ -207,6 +209,22 @@ impl Build {
             named: named.collect(),
             main: self.files("context"),
         }
+    }
+
+    /// The files that ADD downloads: each line of `remotes` has a URL and what is there.
+    pub(super) fn remotes(&self) -> Remotes {
+        let text = self.text("remotes").unwrap_or_default();
+        let files = text.lines().map(|line| {
+            let (url, content) = line.split_once(' ').unwrap();
+            let remote = Remote {
+                url: url.to_owned(),
+                git: false,
+                checksum: None,
+                keep_git_dir: None,
+            };
+            (remote, Digest::of(content.as_bytes()))
+        });
+        Remotes::said(&files.collect::<Vec<_>>())
     }
 
     /// The files of a context; a case without one has an empty one.

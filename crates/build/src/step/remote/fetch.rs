@@ -10,7 +10,7 @@ use yadokari_context::{
 use yadokari_dockerfile::secret::redacted;
 use yadokari_plan::Remote;
 
-use super::Fetched;
+use super::{Fetched, host};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::prepare::inputs::checkout_options;
 use crate::request::{BuildRequest, SecretSource};
@@ -52,7 +52,7 @@ fn secret(request: &BuildRequest, name: &str) -> Option<String> {
 
 /// Secrets that authorize git over http: for one host, or for all.
 fn git_credentials(request: &BuildRequest, remote: &str) -> Option<GitCredentials> {
-    let host = reqwest::Url::parse(remote).ok()?.host_str()?.to_owned();
+    let host = host(remote)?;
     let find =
         |name: &str| secret(request, &format!("{name}.{host}")).or_else(|| secret(request, name));
     let token = || {
@@ -86,13 +86,16 @@ async fn checkout(
     };
     let checkout = services.git.checkout(&reference, &options, scratch);
     let checkout = checkout.await?;
-    let identity = identity(&reference, &options, checkout.commit());
+    let commit = checkout.commit().to_owned();
+    let identity = identity(&reference, &options, &commit);
     let time = checkout.commit_time();
     let context = BuildContext::git(checkout)?;
     let files = context.files(&keep_all, services.threads)?;
     Ok(Fetched::Git {
         root: Arc::clone(files.root()),
         tree: files.tree().clone(),
+        remote: reference.remote,
+        commit,
         identity,
         time,
         _context: context,

@@ -64,12 +64,10 @@ fn the_second_job_installs_what_the_first_one_downloaded() {
         let project = Project::new(&installing(&packages, round));
         let job = ground.run_snippet(&project).success();
         assert!(job.output.contains("a crab"), "{}", job.output);
-        assert_eq!(
-            packages.downloads(".deb"),
-            1,
-            "job {round}:\n{}",
-            job.output
-        );
+        for file in [".deb", "Packages"] {
+            let sent = packages.downloads(file);
+            assert_eq!(sent, 1, "{file} in job {round}:\n{}", job.output);
+        }
     }
     validate::pushed(&ground.registry.endpoint(), REPOSITORY, "latest").unwrap();
     let tags = ground

@@ -298,6 +298,19 @@ fn an_ordinary_image_gives_the_layers_that_its_history_tells() {
 }
 
 #[test]
+fn what_was_done_before_a_failure_is_in_the_cache() {
+    skip_unless!(needs::root(), needs::registry());
+    let bench = Bench::new(
+        "FROM busybox\nRUN echo ran-$((40+2))-one; date +%s%N > /one\nRUN echo ran-$((40+2))-two; exit 3\n",
+    );
+    for expected in [&["one", "two"][..], &["two"]] {
+        let failed = bench.build(&[]);
+        assert_eq!(failed.status, 3, "{}", failed.output);
+        assert_eq!(executed(&failed), expected, "{}", failed.output);
+    }
+}
+
+#[test]
 fn a_cache_of_buildkit_is_refused_with_the_reason() {
     skip_unless!(needs::root(), needs::registry());
     let bench = Bench::new("FROM busybox\nRUN echo ran-$((40+2))-one\n");

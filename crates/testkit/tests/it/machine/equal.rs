@@ -1,11 +1,15 @@
 //! Where a build runs does not show in its bytes.
 
+use std::process::Command;
+
 use yadokari_testkit::layout::Image;
-use yadokari_testkit::{needs, process, skip_unless, validate};
+use yadokari_testkit::{executor, needs, process, skip_unless, validate};
 
 use super::Place;
 use crate::support::job::{EXECUTOR, Ground, skip_without_ground};
+use crate::support::pair::Jobs;
 use crate::support::project::Project;
+use crate::support::steps::executed;
 
 /// Links, owners, modes, deletions, a renamed directory: whatever one way of snapshotting might miss.
 const DOCKERFILE: &str = r#"FROM busybox AS builder
@@ -32,6 +36,56 @@ fn a_container_and_a_machine_give_equal_images() {
     assert_eq!(diff_ids(&inside), diff_ids(&outside));
     assert_eq!(inside.config, outside.config);
     assert_eq!(inside.digest(), outside.digest());
+}
+
+/// What a key could come to depend on by mistake: owners, links, what is mounted, an environment.
+const STEPS: &str = "FROM busybox AS tools
+RUN echo ran-$((40+2))-tools; echo $RANDOM$HOSTNAME > /tool
+FROM busybox
+ENV A=1
+WORKDIR /work
+COPY --chown=7:8 src /src
+RUN --mount=type=bind,source=src,target=/m echo ran-$((40+2))-two; nproc > /two; cat /m/a >> /two
+COPY --from=tools /tool /bin/tool
+";
+
+#[test]
+fn a_container_with_one_processor_finds_what_a_machine_left_in_the_cache_and_the_other_way_round() {
+    skip_without_ground!();
+    skip_unless!(needs::root());
+    let jobs = Jobs::new(STEPS);
+    jobs.project.write("src/a", "1\n");
+    let outside = || {
+        let state = tempfile::tempdir().unwrap();
+        let mut build = Command::new(executor::path().unwrap());
+        build.args(["build", "--isolation=namespaces", "--no-push", "--cache"]);
+        build.arg(format!(
+            "--cache-repo=oci:{}",
+            jobs.kept().join("layers").display()
+        ));
+        build.args(["--registry-mirror", &jobs.ground.mirror.address()]);
+        build
+            .arg("--state-dir")
+            .arg(state.path())
+            .arg(jobs.project.path());
+        build.env_remove("CI").env_remove("GITLAB_CI");
+        process::finish(&mut build).unwrap().success()
+    };
+    let inside = || {
+        let flags = [
+            "--isolation=rootswap",
+            "--cache=true",
+            "--cache-repo=oci:/kept/layers",
+        ];
+        let job = jobs.container(&flags).flag("--cpuset-cpus=0");
+        job.run().unwrap().1.success()
+    };
+    assert_eq!(executed(&outside()), ["tools", "two"]);
+    assert_eq!(executed(&inside()), [""; 0]);
+    jobs.layers();
+    jobs.project.write("src/a", "2\n");
+    assert_eq!(executed(&inside()), ["two"]);
+    assert_eq!(executed(&outside()), [""; 0]);
 }
 
 fn in_container(ground: &Ground, project: &Project) -> Image {

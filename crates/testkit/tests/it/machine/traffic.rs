@@ -98,7 +98,8 @@ fn a_build_asks_for_no_more_than_it_needs() {
     let flags = ["--cache", "--cache-repo", &cache];
 
     let cold = place.build("cold push", first.path(), &["app:1"], &flags);
-    assert!(cold.sent > 4_000_000, "{cold:?}");
+    // The layers go to the cache, and are mounted where the image is.
+    assert!((4_000_000..4_900_000).contains(&cold.sent), "{cold:?}");
     assert!(cold.total() <= 80, "{cold:?}");
 
     let again = place.build("repeat push", first.path(), &["app:2"], &flags);

@@ -1,16 +1,20 @@
-//! A server of packages on a loopback port that counts what is asked of it.
+//! A server of packages on a loopback port that counts what it sends.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Files over HTTP, and a record of who asked for what.
+/// Files over HTTP, all last changed at [`CHANGED`], and a record of what was sent.
 #[derive(Debug)]
 pub(crate) struct Packages {
     port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
+    /// The files that were sent.
+    sent: Arc<Mutex<Vec<String>>>,
 }
+
+/// When all files were last changed.
+const CHANGED: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -19,15 +23,15 @@ impl Packages {
     pub(crate) fn serve(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (files, record) = (Arc::new(files.into_iter().collect()), Arc::clone(&asked));
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let (files, record) = (Arc::new(files.into_iter().collect()), Arc::clone(&sent));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (files, record) = (Arc::clone(&files), Arc::clone(&record));
                 std::thread::spawn(move || answer(client, &files, &record));
             }
         });
-        Self { port, asked }
+        Self { port, sent }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -35,10 +39,10 @@ impl Packages {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often files were asked for whose name ends so.
+    /// How often files were sent whose name ends so.
     pub(crate) fn downloads(&self, ending: &str) -> usize {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|path| path.ends_with(ending)).count()
+        let sent = self.sent.lock().unwrap();
+        sent.iter().filter(|path| path.ends_with(ending)).count()
     }
 }
 
@@ -47,23 +51,29 @@ fn answer(client: TcpStream, files: &Files, record: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
     let mut client = client;
     while let Some(Ok(request)) = lines.next() {
-        // The headers change nothing here.
-        while lines
-            .next()
-            .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
-        {}
+        let head = lines.by_ref().map_while(Result::ok);
+        let head: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+        let is_known = head.iter().any(|line| {
+            let header = line.split_once(": ");
+            header.is_some_and(|(name, value)| {
+                name.eq_ignore_ascii_case("if-modified-since") && value == CHANGED
+            })
+        });
         let path = request.split(' ').nth(1).unwrap_or_default();
         let path = path
             .trim_start_matches('/')
             .trim_start_matches("./")
             .to_owned();
         let (status, body) = match files.get(&path) {
+            Some(_) if is_known => ("304 Not Modified", &b""[..]),
             Some(body) => ("200 OK", body.as_slice()),
             None => ("404 Not Found", &b""[..]),
         };
-        record.lock().unwrap().push(path);
+        if status.starts_with("200") {
+            record.lock().unwrap().push(path);
+        }
         let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\nLast-Modified: {CHANGED}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         if client

@@ -71,6 +71,26 @@ fn images_and_directories_are_caches_too() {
 }
 
 #[test]
+fn what_any_of_several_places_has_is_mounted_where_the_next_job_looks() {
+    skip_without_ground!();
+    let jobs = jobs(Behaviour::default());
+    let place = |name: &str| jobs.cache().replace("/project/", &format!("/{name}/"));
+    let other = format!("--cache-repo={}", place("other"));
+    let filled = jobs.run_plain(&["--cache=true", &other]);
+    assert_eq!(filled.ran(), ["data", "last"]);
+    let layers = jobs.layers();
+
+    let from = ["nobody", "other"].map(|name| format!("--cache-from={}", place(name)));
+    let found = jobs.run(&[&from[0], &from[1]]);
+    assert_eq!(found.ran(), [""; 0]);
+    assert_no_layer_moved(&found);
+    let alone = jobs.run(&[]);
+    assert_eq!(alone.ran(), [""; 0], "one place is enough from now on");
+    assert_no_layer_moved(&alone);
+    assert_eq!(jobs.layers(), layers);
+}
+
+#[test]
 fn a_registry_that_mounts_nothing_is_sent_what_it_lacks() {
     skip_without_ground!();
     let jobs = jobs(Behaviour {
