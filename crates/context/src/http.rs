@@ -475,7 +475,8 @@ mod tests {
             ("/file", &Validators::default(), None),
         ] {
             let request = get(&server, path);
-            let asked = download_if_changed(&client().into(), &request, known, scratch.path()).await;
+            let asked =
+                download_if_changed(&client().into(), &request, known, scratch.path()).await;
             let same = match asked.unwrap() {
                 Asked::Same(changed) => changed.map(|time| time.seconds),
                 Asked::Other(_) => None,
