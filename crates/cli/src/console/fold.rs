@@ -26,7 +26,7 @@ pub(crate) fn fold(line: &str, columns: usize, indent: usize) -> Vec<String> {
 pub(crate) fn fold_table(text: &str, columns: usize) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
-        for piece in fold(line, columns, last_cell(line).min(columns / 2)) {
+        for piece in fold(line, columns, last_cell(line).min(columns * 2 / 3)) {
             out.push_str(&piece);
             out.push('\n');
         }
@@ -70,5 +70,8 @@ mod tests {
         let text = "user        0\nstate       one two three four\n";
         let expected = "user        0\nstate       one two\n            three four\n";
         assert_eq!(fold_table(text, 24), expected);
+        let far = fold_table("isolation  tried in vain  no: it is refused\n", 40);
+        let expected = "isolation  tried in vain  no: it is\n                          refused\n";
+        assert_eq!(far, expected);
     }
 }

@@ -17,9 +17,11 @@ impl Drawn {
     pub(super) fn replace(&mut self, picture: Vec<String>, size: Size) -> String {
         let mut out = self.back(size);
         for line in &picture {
+            // The whole row, and not what the line leaves of it: of a row that was wider once, a terminal that becomes
+            // narrower can make two, though the rest is blank.
+            out.push_str(ERASE_ROW);
             out.push_str(line);
-            // The rest of what stood there; the line is narrower than the row.
-            out.push_str("\u{1b}[K\n");
+            out.push('\n');
         }
         out.push_str(ERASE);
         self.lines = picture;
@@ -53,6 +55,8 @@ impl Drawn {
     }
 }
 
+/// Erases the row that the cursor is in.
+const ERASE_ROW: &str = "\u{1b}[2K";
 /// Erases from the cursor to the end of the screen.
 const ERASE: &str = "\u{1b}[J";
 
@@ -78,9 +82,9 @@ mod tests {
     fn a_picture_goes_over_the_one_before() {
         let mut drawn = Drawn::default();
         let first = drawn.replace(picture(&["one", "two"]), size(24, 80));
-        assert_eq!(first, "\rone\u{1b}[K\ntwo\u{1b}[K\n\u{1b}[J");
+        assert_eq!(first, "\r\u{1b}[2Kone\n\u{1b}[2Ktwo\n\u{1b}[J");
         let second = drawn.replace(picture(&["three"]), size(24, 80));
-        assert_eq!(second, "\r\u{1b}[2Athree\u{1b}[K\n\u{1b}[J");
+        assert_eq!(second, "\r\u{1b}[2A\u{1b}[2Kthree\n\u{1b}[J");
         assert_eq!(drawn.clear(size(24, 80)), "\r\u{1b}[1A\u{1b}[J");
         assert_eq!(drawn.clear(size(24, 80)), "\r\u{1b}[J", "nothing is left");
     }

@@ -70,8 +70,8 @@ impl Canvas {
         let elapsed = style::duration(self.now.duration_since(board.begun));
         let (word, progress) = match total {
             0 => ("Preparing", String::new()),
-            _ if done == total => ("Publishing", format!("all {total} steps done")),
-            _ => ("Building", format!("{done} of {total} steps done")),
+            _ if done == total => ("Publishing", format!("  all {total} steps done")),
+            _ => ("Building", format!("  {done} of {total} steps done")),
         };
         let cached = match cached {
             0 => String::new(),
@@ -79,7 +79,7 @@ impl Canvas {
         };
         self.row(
             Some(Ink::Strong),
-            &format!("{word}  {progress}{cached}"),
+            &format!("{word}{progress}{cached}"),
             &elapsed,
         )
     }

@@ -9,12 +9,21 @@ use crate::support::project::Project;
 
 /// A build in a terminal, after a line of something else and before its exit status.
 fn build(place: &Place, project: &Project, state: &Path, size: (u16, u16), more: &str) -> Terminal {
+    let flags = format!("{} {more} .", flags(place, state));
+    yadokari(project, size, &format!("build {flags}"))
+}
+
+/// What keeps a build to this place.
+fn flags(place: &Place, state: &Path) -> String {
+    let (mirror, state) = (place.mirror.address(), state.display());
+    format!("--registry-mirror {mirror} --state-dir {state}")
+}
+
+fn yadokari(project: &Project, size: (u16, u16), arguments: &str) -> Terminal {
     let command = format!(
-        "echo before; cd {}; {} build --registry-mirror {} --state-dir {} {more} .; echo status $?",
+        "echo before; cd {}; {} {arguments}; echo status $?",
         project.path().display(),
         executor::path().unwrap().display(),
-        place.mirror.address(),
-        state.display(),
     );
     let home = project.path().to_str().unwrap();
     Terminal::open(size, &[("HOME", home)], &command).unwrap()
@@ -115,4 +124,33 @@ fn the_output_of_what_failed_stands_once_above_the_error() {
         .position(|row| row.starts_with("error: process"));
     assert!(output.is_some() && output < error, "{rows:#?}");
     assert_eq!(starts(&rows, "no rule to make"), 1, "{rows:#?}");
+}
+
+#[test]
+fn what_bake_built_stands_above_the_output_of_what_failed_which_stands_once() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let project = Project::new("FROM busybox\nRUN echo fine\n");
+    let registry = place.registry.address();
+    project.write(
+        "compose.yaml",
+        &format!(
+            "services:\n  good:\n    image: {registry}/good:1\n    build: .\n  bad:\n    \
+             image: {registry}/bad:1\n    build:\n      context: .\n      \
+             dockerfile_inline: |\n        FROM busybox\n        RUN echo no rule to make; exit 7\n"
+        ),
+    );
+    let bake = format!("bake --push -- {}", flags(&place, state.path()));
+    let terminal = yadokari(&project, (80, 40), &bake);
+    let rows = terminal.wait_for("the end", has_ended).unwrap();
+    assert_eq!(starts(&rows, "status 7"), 1, "{rows:#?}");
+    let at = |start: &str| {
+        assert_eq!(starts(&rows, start), 1, "{start}: {rows:#?}");
+        rows.iter().position(|row| row.starts_with(start))
+    };
+    let published = at(&format!("  published {registry}/good:1"));
+    let (output, error) = (at("no rule to make"), at("error: target `bad`"));
+    assert!(at("Built 1 of 2 targets in ") < published, "{rows:#?}");
+    assert!(published < output && output < error, "{rows:#?}");
+    at("  --> compose.yaml (service bad):2");
 }
