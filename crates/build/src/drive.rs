@@ -36,6 +36,7 @@ use crate::stage::stages::Stages;
 use crate::state::Scratch;
 use crate::time::format;
 use crate::trace::work_span;
+use crate::turns::Turns;
 use crate::work::{Work, step_id};
 
 /// An image that was built.
@@ -86,6 +87,7 @@ async fn carry_out(
     let common = Common {
         cache_mounts: CacheMounts::new(request, services, ground, scratch.path()),
         ground: Arc::clone(ground),
+        turns: Turns::new(services.runner.abilities().parallel),
         scratch,
     };
     let built = images_and_publication(request, services, &inputs, &common).await;
@@ -99,6 +101,7 @@ struct Common {
     scratch: Arc<Scratch>,
     ground: Arc<RwLock<()>>,
     cache_mounts: Arc<CacheMounts>,
+    turns: Turns,
 }
 
 impl Drop for Common {
@@ -272,6 +275,7 @@ impl Attempt<'_> {
             span: tracing::Span::current(),
             told: std::sync::Mutex::default(),
             uploads: Semaphore::new(CONCURRENT),
+            turns: common.turns.clone(),
             waiting: Waiting::default(),
         })
     }

@@ -29,6 +29,7 @@ mod state;
 mod step;
 mod time;
 mod trace;
+mod turns;
 mod users;
 mod work;
 

@@ -1,6 +1,7 @@
 //! Everything that is known before the first step runs: the plan, its keys, and what the caches have for them.
 
 pub(crate) mod epoch;
+mod facts;
 pub(crate) mod images;
 pub(crate) mod inputs;
 pub(crate) mod read_keys;

@@ -36,6 +36,7 @@ use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::state::Scratch;
 use crate::step::remote::Remotes;
 use crate::trace::beside_span;
+use crate::turns::Turns;
 
 /// Everything a step may need besides its own stage.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub(crate) struct Work {
     pub(crate) background: std::sync::Mutex<Vec<JoinHandle<()>>>,
     /// Bounds how many layers are pushed at the same time while the build goes on.
     pub(crate) uploads: Semaphore,
+    /// Who may compress and unpack.
+    pub(crate) turns: Turns,
     /// Layers that are not pushed before a step has to be done.
     pub(crate) waiting: Waiting,
     /// The span of the whole build.

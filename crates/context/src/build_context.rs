@@ -266,7 +266,7 @@ impl BuildContext {
         let found = walk(&self.root, threads.max(1), exclude)?;
         Ok(ContextFiles::new(
             Arc::clone(&self.root),
-            &found,
+            found,
             threads.max(1),
         ))
     }

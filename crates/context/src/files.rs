@@ -1,15 +1,12 @@
 //! The files of a context as a COPY sees them.
 
-use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use yadokari_image::Digest;
 use yadokari_layer::Contents;
 use yadokari_rootfs::{Root, ScanError, hash_files};
-use yadokari_tree::{
-    CAPABILITY, Children, ContentDigest, Kind, Metadata, Name, Node, Tree, TreePath,
-};
+use yadokari_tree::{CAPABILITY, ContentDigest, Inode, Kind, Node, Tree, TreePath};
 
 use crate::build_context::ContextError;
 use crate::content_digest::{Selected, selection_digest};
@@ -27,8 +24,8 @@ pub struct ContextFiles {
 }
 
 impl ContextFiles {
-    pub(crate) fn new(root: Arc<Root>, found: &Tree, threads: usize) -> Self {
-        let tree = owned_by_root(found);
+    pub(crate) fn new(root: Arc<Root>, mut tree: Tree, threads: usize) -> Self {
+        tree.edit_all(owned_by_root);
         Self {
             root,
             tree,
@@ -88,114 +85,57 @@ pub fn hash_below(
     paths: &[TreePath],
     threads: usize,
 ) -> Result<(), ScanError> {
-    hash_files(root, &unhashed(tree, paths), threads)
-}
-
-fn unhashed(tree: &Tree, paths: &[TreePath]) -> Vec<(TreePath, Node)> {
-    let mut found = Vec::new();
-    let unhashed = |node: &Node| {
-        node.content()
-            .is_some_and(|content| content.digest().is_none())
-    };
     for top in paths {
         match tree.subtree(top) {
             Some(below) => {
-                let files = below.files().filter(|(_, node)| unhashed(node));
-                found.extend(files.map(|(path, node)| (top.join(path.as_bytes()), node.clone())));
+                let files = below.files();
+                let files = files.map(|(path, node)| (top.join(path.as_bytes()), node.clone()));
+                hash_each(root, files, threads)?;
             }
             None => {
-                let file = tree.get(top).filter(|node| unhashed(node));
-                found.extend(file.map(|node| (top.clone(), node.clone())));
+                let file = tree.get(top).map(|node| (top.clone(), node.clone()));
+                hash_each(root, file.into_iter(), threads)?;
             }
         }
     }
-    found
+    Ok(())
 }
 
-/// Gives everything to root, and takes capabilities off files with content.
-fn owned_by_root(found: &Tree) -> Tree {
-    if normal(found.root()).is_none() && found.nodes().all(|node| normal(node).is_none()) {
-        return found.clone();
-    }
-    let mut copies = HashMap::new();
-    let mut open = vec![Open::new(None, found.root())];
-    loop {
-        let top = open
-            .last_mut()
-            .expect("the loop returns when the last directory is closed");
-        match top.pending.pop() {
-            Some((name, node)) if node.is_directory() => open.push(Open::new(Some(name), &node)),
-            Some((name, node)) => {
-                let copy = copies
-                    .entry(node.identity())
-                    .or_insert_with(|| copied(&node));
-                top.children.insert(name, copy.clone());
-            }
-            None => {
-                let Open {
-                    name,
-                    metadata,
-                    children,
-                    ..
-                } = open.pop().expect("just looked at");
-                let closed = Node::directory(metadata, children);
-                match (open.last_mut(), name) {
-                    (Some(parent), Some(name)) => parent.children.insert(name, closed),
-                    _ => return Tree::from_root(closed).unwrap_or_default(),
-                };
-            }
-        }
-    }
-}
-
-/// A directory whose entries are being copied. Nesting is up to whoever made the
-/// context, so it takes no stack.
-struct Open {
-    name: Option<Name>,
-    metadata: Metadata,
-    pending: Vec<(Name, Node)>,
-    children: Children,
-}
-
-impl Open {
-    fn new(name: Option<Name>, node: &Node) -> Self {
-        let children = node.children().into_iter().flatten();
-        Self {
-            name,
-            metadata: normal(node).unwrap_or_else(|| node.metadata().clone()),
-            pending: children
-                .map(|(name, node)| (name.clone(), node.clone()))
-                .collect(),
-            children: Children::new(),
-        }
-    }
-}
-
-fn copied(node: &Node) -> Node {
-    normal(node).map_or_else(|| node.clone(), |metadata| node.with_metadata(metadata))
-}
-
-/// What the metadata should be, if it is something else.
-fn normal(node: &Node) -> Option<Metadata> {
-    let found = node.metadata();
-    let strip = match node.kind() {
-        Kind::File(content) => content.size > 0 && found.xattrs.capability().is_some(),
-        _ => false,
+/// Hashes what has not been hashed, some thousand files at a time: of a million, not even the paths are small.
+fn hash_each(
+    root: &Root,
+    files: impl Iterator<Item = (TreePath, Node)>,
+    threads: usize,
+) -> Result<(), ScanError> {
+    let is_unhashed = |node: &Node| {
+        let content = node.content();
+        content.is_some_and(|content| content.digest().is_none())
     };
-    if found.uid == 0 && found.gid == 0 && !strip {
-        return None;
+    let mut unhashed = files.filter(|(_, node)| is_unhashed(node));
+    loop {
+        let some: Vec<_> = unhashed.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        hash_files(root, &some, threads)?;
     }
-    let mut metadata = found.clone();
-    (metadata.uid, metadata.gid) = (0, 0);
-    if strip {
-        metadata.xattrs.remove(CAPABILITY);
+}
+
+const AT_ONCE: usize = 4096;
+
+/// Gives an inode to root, and takes a capability off a file with content.
+fn owned_by_root(inode: &mut Inode) {
+    (inode.metadata.uid, inode.metadata.gid) = (0, 0);
+    if let Kind::File(content) = &inode.kind
+        && content.size > 0
+    {
+        inode.metadata.xattrs.remove(CAPABILITY);
     }
-    Some(metadata)
 }
 
 #[cfg(test)]
 mod tests {
-    use yadokari_tree::{Timestamp, Xattrs};
+    use yadokari_tree::{Metadata, Timestamp, Xattrs};
 
     use super::*;
 
@@ -227,7 +167,8 @@ mod tests {
         insert(&mut found, "d/b", shared);
         insert(&mut found, "d/e/empty", Node::file(metadata(0), 0));
         insert(&mut found, "l", Node::symlink(metadata(3), "x"));
-        let tree = owned_by_root(&found);
+        let mut tree = found.clone();
+        tree.edit_all(owned_by_root);
         assert_eq!(tree.len(), found.len());
         for node in tree.nodes() {
             assert_eq!((node.metadata().uid, node.metadata().gid), (0, 0));

@@ -374,7 +374,7 @@ impl HttpError {
 /// A URL without what may be secret in it: user, password and query.
 #[must_use]
 pub fn shown_url(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else {
+    let Some(mut url) = Url::parse(url).ok().filter(Url::has_host) else {
         return shown_text(url);
     };
     url.set_username("").ok();

@@ -49,7 +49,7 @@ struct Compressed {
 
 impl<W: Write> Gzip<W> {
     pub(crate) fn start(mut out: W, level: u32, threads: usize) -> Result<Self, CompressError> {
-        let threads = threads.max(1);
+        let threads = threads.clamp(1, MOST_THREADS);
         let (jobs, queue) = sync_channel(threads);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads {
@@ -62,7 +62,8 @@ impl<W: Write> Gzip<W> {
         }
         out.write_all(&HEADER)
             .map_err(|source| CompressError::Output { source })?;
-        let max_pending = 2 * threads + 1;
+        // One being compressed by each thread, one for the first of them to go on with, one to be written.
+        let max_pending = threads + 2;
         Ok(Self {
             out,
             jobs,
@@ -176,6 +177,7 @@ fn compress(
     // go on differently.
     room.reserve(crate::blocks::BLOCK_LENGTH * 5 / 4 + 4096);
     // A reused compressor does not always repeat its bytes; a fresh one does.
+    let level = worthwhile(block, level)?;
     let mut compressor = Compress::new(flate2::Compression::new(level), false);
     if let Some(previous) = previous {
         let dictionary = &previous[previous.len().saturating_sub(WINDOW)..];
@@ -203,8 +205,36 @@ fn compress(
     Ok(Compressed { bytes: room, crc })
 }
 
+/// The level for a block: none where samples of it do not shrink, as in random, encrypted or compressed data, which
+/// would be searched for long for nothing.
+fn worthwhile(block: &[u8], level: u32) -> io::Result<u32> {
+    if block.len() < SAMPLES * SAMPLE {
+        return Ok(level);
+    }
+    let distance = block.len() / SAMPLES;
+    let samples: Vec<u8> = (0..SAMPLES)
+        .flat_map(|number| &block[number * distance..][..SAMPLE])
+        .copied()
+        .collect();
+    let mut room = Vec::with_capacity(2 * samples.len());
+    Compress::new(flate2::Compression::new(level), false)
+        .compress_vec(&samples, &mut room, FlushCompress::Finish)
+        .map_err(io::Error::from)?;
+    let shrinks = room.len() * 100 < samples.len() * 99;
+    Ok(if shrinks { level } else { STORED })
+}
+
+const STORED: u32 = 0;
+
+/// How many samples of a block are tried, and their length in bytes.
+const SAMPLES: usize = 8;
+const SAMPLE: usize = 8 * 1024;
+
 /// Deflate, no flags, no time, no hints, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// Each has a block, and room for what becomes of it: memory is bounded on machines with many cores too.
+const MOST_THREADS: usize = 16;
 
 /// How far deflate looks back, in bytes.
 const WINDOW: usize = 32 * 1024;

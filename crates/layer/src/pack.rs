@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use yadokari_image::{DiffId, Digest};
 use yadokari_tree::Changes;
+use zstd::zstd_safe::CParameter;
 
 use crate::blocks::{Blocks, Bytes};
 use crate::digests::{BackgroundDigest, Metered};
@@ -219,9 +220,16 @@ fn zstd_encoder(
 ) -> io::Result<zstd::Encoder<'static, Metered<'_>>> {
     let mut encoder = zstd::Encoder::new(out, level)?;
     encoder.include_checksum(true)?;
-    encoder.multithread(u32::try_from(threads.clamp(1, 64)).unwrap_or(1))?;
+    encoder.multithread(u32::try_from(threads.clamp(1, MOST_ZSTD_THREADS)).unwrap_or(1))?;
+    encoder.set_parameter(CParameter::JobSize(ZSTD_JOB))?;
     Ok(encoder)
 }
+
+/// What one thread compresses at a time, in bytes. Without a bound, zstd takes several times its window for each.
+const ZSTD_JOB: u32 = 1 << 20;
+
+/// Each has a job, what was before it, and room for what becomes of it.
+const MOST_ZSTD_THREADS: usize = 16;
 
 /// Bytes read from an archive at once.
 const INPUT_BUFFER: usize = 256 * 1024;

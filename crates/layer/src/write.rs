@@ -1,6 +1,7 @@
 //! Changes of a tree as a tar archive.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 
 use sha2::{Digest as _, Sha256};
@@ -34,12 +35,19 @@ pub fn write_tar(
     options: &TarOptions,
     out: &mut dyn Write,
 ) -> Result<(), WriteError> {
-    let mut writer = Writer::new(contents, options, out);
+    let mut writer = Writer {
+        contents,
+        options,
+        out,
+        linked: changes.linked(),
+        names: HashMap::new(),
+        buffer: vec![0; BUFFER],
+    };
     for change in changes {
         match change {
             Change::Put { path, .. } if path.is_root() => {}
-            Change::Put { path, node } => writer.put(path, node)?,
-            Change::Remove { path } => writer.whiteout(path)?,
+            Change::Put { path, node } => writer.put(&path, &node)?,
+            Change::Remove { path } => writer.whiteout(&path)?,
         }
     }
     writer.end()
@@ -49,24 +57,16 @@ struct Writer<'a> {
     contents: &'a dyn Contents,
     options: &'a TarOptions,
     out: &'a mut dyn Write,
-    /// First names of inodes that may have more than one.
-    names: HashMap<usize, &'a TreePath>,
+    /// Inodes that have several names.
+    linked: HashSet<usize>,
+    /// The first name of each of them.
+    names: HashMap<usize, TreePath>,
     /// Headers, then content; kept between members.
     buffer: Vec<u8>,
 }
 
-impl<'a> Writer<'a> {
-    fn new(contents: &'a dyn Contents, options: &'a TarOptions, out: &'a mut dyn Write) -> Self {
-        Self {
-            contents,
-            options,
-            out,
-            names: HashMap::new(),
-            buffer: vec![0; BUFFER],
-        }
-    }
-
-    fn put(&mut self, path: &'a TreePath, node: &'a Node) -> Result<(), WriteError> {
+impl Writer<'_> {
+    fn put(&mut self, path: &TreePath, node: &Node) -> Result<(), WriteError> {
         if let Some(first) = self.first_name(path, node) {
             return self.link(path, node, first.as_bytes());
         }
@@ -86,14 +86,15 @@ impl<'a> Writer<'a> {
     }
 
     /// The name this inode has in the archive already; remembers it otherwise.
-    fn first_name(&mut self, path: &'a TreePath, node: &Node) -> Option<&'a TreePath> {
-        if node.is_directory() || !node.is_shared() {
+    fn first_name(&mut self, path: &TreePath, node: &Node) -> Option<TreePath> {
+        let inode = node.identity();
+        if !self.linked.contains(&inode) {
             return None;
         }
-        match self.names.entry(node.identity()) {
-            std::collections::hash_map::Entry::Occupied(first) => Some(first.get()),
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(path);
+        match self.names.entry(inode) {
+            Entry::Occupied(first) => Some(first.get().clone()),
+            Entry::Vacant(free) => {
+                free.insert(path.clone());
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! Certificates: which authorities are trusted, and how we prove who we are.
 
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,10 +117,16 @@ fn in_directories(options: &TlsOptions) -> Vec<CertificateDer<'static>> {
         let Ok(entries) = std::fs::read_dir(directory) else {
             continue;
         };
-        let files = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        found.extend(files.flat_map(|path| certificates_in(&path)));
+        let files = entries.flatten().filter(|entry| !is_alias(entry));
+        found.extend(files.flat_map(|entry| certificates_in(&entry.path())));
     }
     found
+}
+
+/// Whether an entry is only another name of one beside it, as the links are that are called after a hash.
+fn is_alias(entry: &DirEntry) -> bool {
+    let target = std::fs::read_link(entry.path());
+    target.is_ok_and(|target| target.parent() == Some(Path::new("")))
 }
 
 fn certificates_in(path: &Path) -> Vec<CertificateDer<'static>> {

@@ -1,9 +1,9 @@
 //! Bringing a root from one tree to another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use yadokari_layer::Contents;
-use yadokari_tree::{Change, Changes, Metadata, Node, TreePath};
+use yadokari_tree::{Change, Changes, Node, TreePath};
 
 use crate::body::write_body;
 use crate::error::UnpackError;
@@ -26,25 +26,26 @@ pub fn apply(
     let mut application = Application {
         placer: Placer::new(root),
         contents,
+        linked: changes.linked(),
         names: HashMap::new(),
         buffer: vec![0; BUFFER_SIZE].into_boxed_slice(),
     };
     for change in changes {
         match change {
-            Change::Put { path, node } => application.put(path, node)?,
-            Change::Remove { path } => application.placer.remove(path)?,
+            Change::Put { path, node } => application.put(path, &node)?,
+            Change::Remove { path } => application.placer.remove(&path)?,
         }
     }
     let directories = directories(changes);
     application
         .placer
-        .finish(|path| directories.get(path).copied())?;
+        .finish(|path| directories.get(path).map(Node::metadata))?;
     Ok(application.placer.shortfalls)
 }
 
-fn directories(changes: &Changes) -> BTreeMap<&TreePath, &Metadata> {
+fn directories(changes: &Changes) -> BTreeMap<TreePath, Node> {
     let put = changes.iter().filter_map(|change| match change {
-        Change::Put { path, node } if node.is_directory() => Some((path, node.metadata())),
+        Change::Put { path, node } if node.is_directory() => Some((path, node)),
         _ => None,
     });
     put.collect()
@@ -53,26 +54,31 @@ fn directories(changes: &Changes) -> BTreeMap<&TreePath, &Metadata> {
 struct Application<'a> {
     placer: Placer<'a>,
     contents: &'a dyn Contents,
-    /// The first name each inode was given.
-    names: HashMap<usize, &'a TreePath>,
+    /// Inodes that have several names.
+    linked: HashSet<usize>,
+    /// The name that each of them was given first.
+    names: HashMap<usize, TreePath>,
     buffer: Box<[u8]>,
 }
 
-impl<'a> Application<'a> {
-    fn put(&mut self, path: &'a TreePath, node: &Node) -> Result<(), UnpackError> {
+impl Application<'_> {
+    fn put(&mut self, path: TreePath, node: &Node) -> Result<(), UnpackError> {
         if node.is_directory() {
-            return self.placer.directory(path);
+            return self.placer.directory(&path);
         }
         if let Some(first) = self.names.get(&node.identity())
-            && self.placer.link(path, first)?
+            && self.placer.link(&path, first)?
         {
             return Ok(());
         }
-        self.names.insert(node.identity(), path);
         match node.content() {
-            Some(content) => self.file(path, node, content.size),
-            None => self.placer.special(path, node.metadata(), node.kind()),
+            Some(content) => self.file(&path, node, content.size)?,
+            None => self.placer.special(&path, node.metadata(), node.kind())?,
         }
+        if self.linked.contains(&node.identity()) {
+            self.names.insert(node.identity(), path);
+        }
+        Ok(())
     }
 
     fn file(&mut self, path: &TreePath, node: &Node, size: u64) -> Result<(), UnpackError> {

@@ -194,10 +194,11 @@ pub(crate) fn agree(recorded: &Xattrs, found: &Xattrs) -> bool {
         .eq(found.iter())
 }
 
-/// A file that is certainly regular, for callers that will not wait on a fifo.
-pub(crate) fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        return Ok(file);
+/// A file that is certainly regular, for callers that will not wait on a fifo, and its size in bytes.
+pub(crate) fn regular(file: File) -> io::Result<(File, u64)> {
+    let metadata = file.metadata()?;
+    if metadata.is_file() {
+        return Ok((file, metadata.len()));
     }
     Err(io::Error::new(
         io::ErrorKind::InvalidInput,

@@ -189,8 +189,7 @@ pub(crate) fn hash_young(
 
 /// SHA-256 of a file's bytes.
 pub(crate) fn hash(dir: &Dir, name: &[u8]) -> io::Result<ContentDigest> {
-    let mut file = attributes::regular(dir.read(name)?)?;
-    let size = file.metadata()?.len();
+    let (mut file, size) = attributes::regular(dir.read(name)?)?;
     let mut buffer = vec![0; BUFFER_SIZE.min(size as usize + 1)];
     let mut hash = Sha256::new();
     loop {

@@ -113,7 +113,7 @@ impl Root {
     /// `FileTooLarge` when there are more than `max` bytes, `InvalidInput`
     /// when the path is not a regular file, else what the kernel says.
     pub fn read_file(&self, path: &TreePath, max: u64) -> io::Result<Vec<u8>> {
-        let file = attributes::regular(self.open_in_root(path)?)?;
+        let (file, _) = attributes::regular(self.open_in_root(path)?)?;
         let mut bytes = Vec::new();
         file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max {
@@ -134,7 +134,7 @@ impl Root {
         let Some(looked) = looked else {
             return self.open_file(&in_root::resolve(self, path)?);
         };
-        let looked = attributes::regular(looked?.into())?;
+        let (looked, _) = attributes::regular(looked?.into())?;
         drop(looked);
         match self
             .resolver

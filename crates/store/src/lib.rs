@@ -32,4 +32,4 @@ pub use layout::{Layout, LayoutError, Others, Swept};
 pub use receive::ReceiveError;
 pub use scratch::{ScratchFile, append_line, write_atomically};
 pub use spool::{Blob, Spool};
-pub use writer::BlobWriter;
+pub use writer::{BlobWriter, PlainWriter};

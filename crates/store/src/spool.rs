@@ -10,7 +10,7 @@ use yadokari_image::{Descriptor, Digest};
 use crate::error::{At, StoreError};
 use crate::receive::Flights;
 use crate::scratch::{self, ScratchFile};
-use crate::writer::BlobWriter;
+use crate::writer::{BlobWriter, PlainWriter};
 
 /// A directory of blobs, each under its digest: `blobs/sha256/<hex>`.
 ///
@@ -98,6 +98,15 @@ impl Spool {
     /// If the temporary file cannot be made.
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
         BlobWriter::new(&self.inner.blobs)
+    }
+
+    /// Starts a blob whose digest whoever writes it finds out.
+    ///
+    /// # Errors
+    ///
+    /// If its file cannot be made.
+    pub fn plain_writer(&self) -> Result<PlainWriter, StoreError> {
+        PlainWriter::new(&self.inner.blobs)
     }
 
     /// Makes an empty scratch file, such as for an uncompressed layer.

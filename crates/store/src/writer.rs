@@ -16,26 +16,73 @@ use crate::spool::Blob;
 /// [`Write`] carries the path in its text; [`BlobWriter::append`] gives it typed.
 #[derive(Debug)]
 pub struct BlobWriter {
+    plain: PlainWriter,
+    hasher: Sha256,
+}
+
+/// A blob being written whose digest whoever writes it finds out; dropped unfinished, it leaves nothing.
+#[derive(Debug)]
+pub struct PlainWriter {
     file: ScratchFile,
     directory: PathBuf,
-    hasher: Sha256,
     size: u64,
+}
+
+impl PlainWriter {
+    pub(crate) fn new(directory: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            file: ScratchFile::new(directory)?,
+            directory: directory.to_path_buf(),
+            size: 0,
+        })
+    }
+
+    /// Puts the blob in its place, under the digest of what was written: it is not hashed again.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::SizeMismatch`] if other bytes were written than the digest was taken of; if the rename fails.
+    pub fn finish_as(self, digest: Digest, size: u64) -> Result<Blob, StoreError> {
+        if self.size != size {
+            return Err(StoreError::SizeMismatch {
+                digest,
+                expected: size,
+                found: self.size,
+            });
+        }
+        let path = self.directory.join(digest.hex());
+        self.file.rename_to(&path)?;
+        Ok(Blob { digest, size, path })
+    }
+}
+
+impl Write for PlainWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self
+            .file
+            .write(bytes)
+            .map_err(|error| self.file.name(error))?;
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl BlobWriter {
     pub(crate) fn new(directory: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            file: ScratchFile::new(directory)?,
-            directory: directory.to_path_buf(),
+            plain: PlainWriter::new(directory)?,
             hasher: Sha256::new(),
-            size: 0,
         })
     }
 
     /// How many bytes were written so far.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.size
+        self.plain.size
     }
 
     /// Appends all of `bytes`.
@@ -44,10 +91,11 @@ impl BlobWriter {
     ///
     /// [`StoreError::DiskFull`] if there is no room; the blob is then beyond use.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.file.path().to_path_buf();
-        self.file.write_all(bytes).at("write", &path)?;
+        let plain = &mut self.plain;
+        let written = plain.file.write_all(bytes);
+        written.at("write", plain.file.path())?;
+        plain.size += bytes.len() as u64;
         self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
         Ok(())
     }
 
@@ -57,7 +105,7 @@ impl BlobWriter {
         bytes: &[u8],
         descriptor: &Descriptor,
     ) -> Result<(), StoreError> {
-        let found = self.size + bytes.len() as u64;
+        let found = self.size() + bytes.len() as u64;
         if found > descriptor.size {
             return Err(StoreError::SizeMismatch {
                 digest: descriptor.digest,
@@ -74,14 +122,8 @@ impl BlobWriter {
     ///
     /// If the rename fails.
     pub fn finish(self) -> Result<Blob, StoreError> {
-        let digest = digest_from(self.hasher);
-        let path = self.directory.join(digest.hex());
-        self.file.rename_to(&path)?;
-        Ok(Blob {
-            digest,
-            size: self.size,
-            path,
-        })
+        let size = self.size();
+        self.plain.finish_as(digest_from(self.hasher), size)
     }
 
     /// Puts the blob in its place if it is the promised one.
@@ -91,42 +133,31 @@ impl BlobWriter {
     /// [`StoreError::SizeMismatch`] or [`StoreError::DigestMismatch`] if it is another;
     /// nothing is left then.
     pub fn finish_expecting(self, digest: Digest, size: u64) -> Result<Blob, StoreError> {
-        if self.size != size {
-            return Err(StoreError::SizeMismatch {
-                digest,
-                expected: size,
-                found: self.size,
-            });
-        }
-        let found = digest_from(self.hasher.clone());
-        if found != digest {
+        let found = digest_from(self.hasher);
+        if self.plain.size == size && found != digest {
             return Err(StoreError::DigestMismatch {
                 expected: digest,
                 found,
             });
         }
-        self.finish()
+        self.plain.finish_as(digest, size)
     }
 
     #[cfg(test)]
     pub(crate) fn replace_file(&mut self, file: std::fs::File) {
-        self.file.replace_file(file);
+        self.plain.file.replace_file(file);
     }
 }
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self
-            .file
-            .write(bytes)
-            .map_err(|error| self.file.name(error))?;
+        let count = self.plain.write(bytes)?;
         self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.plain.flush()
     }
 }
 

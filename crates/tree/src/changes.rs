@@ -1,8 +1,9 @@
 //! What a layer has to carry.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
 
-use crate::{Kind, Node, Tree, TreePath};
+use crate::{Kind, Name, Node, Tree, TreePath};
 
 /// One name that a layer puts or removes.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,27 +45,43 @@ pub(crate) enum Mark {
 ///
 /// Displayed one per line: `+ /new`, `~ /changed`, `- /removed`; unchanged
 /// parents are in the list and not in the text.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Changes {
-    changes: Vec<Change>,
-    marks: Vec<Mark>,
+    /// The directories that changed names lie in.
+    directories: Vec<TreePath>,
+    entries: Vec<Entry>,
     sockets: Vec<TreePath>,
+}
+
+/// A changed name. There can be a million of them, so paths are put together when they are asked for.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Which of the directories it lies in.
+    directory: u32,
+    mark: Mark,
+    /// None for the root.
+    name: Option<Name>,
+    /// What it is now, if it is not gone.
+    node: Option<Node>,
 }
 
 impl Changes {
     /// The changes in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Change> {
-        self.changes.iter()
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            changes: self,
+            entries: self.entries.iter(),
+        }
     }
 
     /// How many there are, parents included.
     pub fn len(&self) -> usize {
-        self.changes.len()
+        self.entries.len()
     }
 
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.entries.is_empty()
     }
 
     /// New or changed sockets, which no archive can carry and which are
@@ -75,11 +92,21 @@ impl Changes {
 
     /// Sum of the sizes of the files that are put, a hard-linked one once per name.
     pub fn content_bytes(&self) -> u64 {
-        let sizes = self.iter().map(|change| match change {
-            Change::Put { node, .. } => node.content().map_or(0, |content| content.size),
-            Change::Remove { .. } => 0,
-        });
-        sizes.sum()
+        let files = self.nodes().filter_map(Node::content);
+        files.map(|content| content.size).sum()
+    }
+
+    /// The inodes, by [`Node::identity`], that are put under more than one name. Directories are none of them.
+    pub fn linked(&self) -> HashSet<usize> {
+        let files = self.nodes().filter(|node| !node.is_directory());
+        let mut all: Vec<_> = files.map(Node::identity).collect();
+        all.sort_unstable();
+        let same = all.windows(2).filter(|pair| pair[0] == pair[1]);
+        same.map(|pair| pair[0]).collect()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.entries.iter().filter_map(|entry| entry.node.as_ref())
     }
 
     /// Brings a tree to the state after the changes.
@@ -90,15 +117,63 @@ impl Changes {
     pub fn apply_to(&self, tree: &mut Tree) {
         for change in self {
             match change {
-                Change::Remove { path } => drop(tree.remove(path)),
-                Change::Put { path, node } => put(tree, path, node),
+                Change::Remove { path } => drop(tree.remove(&path)),
+                Change::Put { path, node } => put(tree, &path, &node),
             }
         }
     }
 
-    pub(crate) fn push(&mut self, change: Change, mark: Mark) {
-        self.changes.push(change);
-        self.marks.push(mark);
+    /// Adds a name that lies in a directory: what it is now, or that it is gone.
+    pub(crate) fn push(
+        &mut self,
+        directory: &TreePath,
+        name: &Name,
+        node: Option<Node>,
+        mark: Mark,
+    ) {
+        let entry = Entry {
+            directory: self.directory(directory),
+            mark,
+            name: Some(name.clone()),
+            node,
+        };
+        self.entries.push(entry);
+    }
+
+    /// The same for a whole path.
+    pub(crate) fn push_path(&mut self, path: &TreePath, node: Option<Node>, mark: Mark) {
+        let entry = Entry {
+            directory: self.directory(&path.parent().unwrap_or_default()),
+            mark,
+            name: path.name(),
+            node,
+        };
+        self.entries.push(entry);
+    }
+
+    /// The number of a directory. Most names lie where the one before does.
+    fn directory(&mut self, path: &TreePath) -> u32 {
+        let last = self.entries.last().map(|entry| entry.directory);
+        if let Some(last) = last.filter(|last| self.directories[*last as usize] == *path) {
+            return last;
+        }
+        self.directories.push(path.clone());
+        u32::try_from(self.directories.len() - 1).expect("paths of that many fit into no memory")
+    }
+
+    fn change(&self, entry: &Entry) -> Change {
+        let directory = &self.directories[entry.directory as usize];
+        let path = match &entry.name {
+            Some(name) => directory.join(name),
+            None => TreePath::root(),
+        };
+        match &entry.node {
+            Some(node) => Change::Put {
+                path,
+                node: node.clone(),
+            },
+            None => Change::Remove { path },
+        }
     }
 
     pub(crate) fn push_socket(&mut self, path: TreePath) {
@@ -131,45 +206,66 @@ fn put(tree: &mut Tree, path: &TreePath, node: &Node) {
 /// Sorts the changes; of several for one name the last counts.
 impl FromIterator<Change> for Changes {
     fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Self {
-        let by_path: std::collections::BTreeMap<_, _> = changes
-            .into_iter()
-            .map(|change| (change.path().clone(), change))
-            .collect();
+        let named = changes.into_iter().map(|change| match change {
+            Change::Put { path, node } => (path, Some(node)),
+            Change::Remove { path } => (path, None),
+        });
+        let by_path: BTreeMap<_, _> = named.collect();
         let mut sorted = Self::default();
-        for change in by_path.into_values() {
-            let mark = if matches!(change, Change::Put { .. }) {
-                Mark::Changed
-            } else {
-                Mark::Removed
+        for (path, node) in by_path {
+            let mark = match node {
+                Some(_) => Mark::Changed,
+                None => Mark::Removed,
             };
-            sorted.push(change, mark);
+            sorted.push_path(&path, node, mark);
         }
         sorted
     }
 }
 
-impl<'a> IntoIterator for &'a Changes {
-    type Item = &'a Change;
-    type IntoIter = std::slice::Iter<'a, Change>;
+/// Equal changes are the same names with equal nodes, listed for the same reasons.
+impl PartialEq for Changes {
+    fn eq(&self, other: &Self) -> bool {
+        let marks = |changes: &Self| changes.entries.iter().map(|entry| entry.mark).collect();
+        let (own, others): (Vec<_>, Vec<_>) = (marks(self), marks(other));
+        own == others && self.iter().eq(other) && self.sockets == other.sockets
+    }
+}
 
-    fn into_iter(self) -> Self::IntoIter {
+impl<'a> IntoIterator for &'a Changes {
+    type Item = Change;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
         self.iter()
     }
 }
 
-impl IntoIterator for Changes {
-    type Item = Change;
-    type IntoIter = std::vec::IntoIter<Change>;
+/// Goes through [`Changes`] in their order.
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    changes: &'a Changes,
+    entries: std::slice::Iter<'a, Entry>,
+}
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.changes.into_iter()
+impl Iterator for Iter<'_> {
+    type Item = Change;
+
+    fn next(&mut self) -> Option<Change> {
+        self.entries.next().map(|entry| self.changes.change(entry))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.entries.size_hint()
     }
 }
 
+impl ExactSizeIterator for Iter<'_> {}
+
 impl Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (change, mark) in self.changes.iter().zip(&self.marks) {
-            let sign = match mark {
+        for (change, entry) in self.iter().zip(&self.entries) {
+            let sign = match entry.mark {
                 Mark::Added => '+',
                 Mark::Changed => '~',
                 Mark::Removed => '-',
@@ -218,6 +314,24 @@ mod tests {
         let mut after = tree("/a 0644 file");
         changes.apply_to(&mut after);
         assert_eq!(after, tree("/a/x 0644 2\n/b 0644 3"));
+    }
+
+    #[test]
+    fn only_inodes_with_several_names_are_linked() {
+        let node = |text| Node::file_of(Metadata::new(0o644), text);
+        let (once, twice) = (node("1"), node("2"));
+        let names = [("/a", &once), ("/b", &twice), ("/d/c", &twice)];
+        let put = |(path, node): (&str, &Node)| Change::Put {
+            path: path.into(),
+            node: node.clone(),
+        };
+        let changes: Changes = names.map(put).into_iter().collect();
+        assert_eq!(changes.linked(), HashSet::from([twice.identity()]));
+    }
+
+    #[test]
+    fn a_change_costs_little_more_than_its_name() {
+        assert!(size_of::<Entry>() <= 32);
     }
 
     #[test]

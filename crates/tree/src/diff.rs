@@ -4,7 +4,7 @@ use std::collections::btree_map::Iter;
 use std::iter::Peekable;
 
 use crate::changes::Mark;
-use crate::{Change, Changes, Children, Kind, Name, Node, Tree, TreePath};
+use crate::{Changes, Children, Kind, Name, Node, Tree, TreePath};
 
 /// Lists what a layer has to carry to turn `before` into `after`.
 ///
@@ -89,12 +89,7 @@ impl<'a> Diff<'a> {
 
     fn remove(&mut self, name: &Name) {
         self.list_parents();
-        self.changes.push(
-            Change::Remove {
-                path: self.path.join(name),
-            },
-            Mark::Removed,
-        );
+        self.changes.push(&self.path, name, None, Mark::Removed);
     }
 
     fn put(&mut self, name: &Name, before: Option<&'a Node>, after: &'a Node) {
@@ -103,19 +98,13 @@ impl<'a> Diff<'a> {
             self.skip_socket(name, before);
         } else if changed {
             self.list_parents();
-            let path = self.path.join(name);
             let mark = if before.is_some() {
                 Mark::Changed
             } else {
                 Mark::Added
             };
-            self.changes.push(
-                Change::Put {
-                    path,
-                    node: after.clone(),
-                },
-                mark,
-            );
+            let node = Some(after.clone());
+            self.changes.push(&self.path, name, node, mark);
         }
         if after.is_directory() {
             self.path.push(name);
@@ -172,13 +161,8 @@ impl<'a> Diff<'a> {
             .collect();
         for (level, path) in self.levels[first..].iter_mut().zip(paths) {
             level.listed = Listed::Yes;
-            self.changes.push(
-                Change::Put {
-                    path,
-                    node: level.node.clone(),
-                },
-                Mark::Parent,
-            );
+            let node = Some(level.node.clone());
+            self.changes.push_path(&path, node, Mark::Parent);
         }
     }
 }
@@ -235,9 +219,9 @@ mod tests {
     /// Every listed path, unchanged parents and all.
     fn listed(before: &str, after: &str) -> String {
         let changes = diff(&tree(before), &tree(after));
-        let text = |change: &Change| match change {
-            Change::Put { path, .. } => path.to_string(),
-            Change::Remove { path } => format!("-{path}"),
+        let text = |change: crate::Change| match change {
+            crate::Change::Put { path, .. } => path.to_string(),
+            crate::Change::Remove { path } => format!("-{path}"),
         };
         changes.iter().map(text).collect::<Vec<_>>().join(" ")
     }

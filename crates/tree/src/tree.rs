@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Children, Kind, Metadata, Name, Node, TreePath};
+use crate::{Children, Inode, Kind, Metadata, Name, Node, TreePath};
 
 /// A file tree. Cloning costs nothing; edits copy what they touch.
 ///
@@ -142,6 +142,29 @@ impl Tree {
         }
     }
 
+    /// Edits every inode, the root's too. Names of one inode stay names of one.
+    pub fn edit_all(&mut self, edit: impl Fn(&mut Inode)) {
+        // Beside each edited inode lies the one it was, so that no other can come to lie at its address.
+        let mut linked: HashMap<usize, [Node; 2]> = HashMap::new();
+        let mut pending = vec![&mut self.root];
+        while let Some(node) = pending.pop() {
+            if !node.is_directory() && node.is_shared() {
+                let [_, edited] = linked.entry(node.identity()).or_insert_with(|| {
+                    let mut edited = node.copied();
+                    edit(edited.edit());
+                    [node.clone(), edited]
+                });
+                *node = edited.clone();
+                continue;
+            }
+            let inode = node.edit();
+            edit(inode);
+            if let Kind::Directory(children) = &mut inode.kind {
+                pending.extend(children.values_mut());
+            }
+        }
+    }
+
     pub(crate) fn children(&self) -> &Children {
         self.root
             .children()
@@ -246,6 +269,21 @@ mod tests {
         assert_eq!(made.get(&"/a/b".into()).unwrap().metadata(), &parents);
         assert_eq!(made.insert(&"/a/b/f".into(), file()), Ok(Some(file())));
         assert_eq!(made.len(), 3);
+    }
+
+    #[test]
+    fn every_inode_is_edited_once_and_other_trees_keep_theirs() {
+        let mut before = tree("/d/a 0644 x\n/e/c 0600 y");
+        let shared = before.get(&"/d/a".into()).unwrap().clone();
+        before.insert(&"/e/b".into(), shared).unwrap();
+        let mut after = before.clone();
+        after.edit_all(|inode| inode.metadata.uid += 1);
+        assert!(after.nodes().all(|node| node.metadata().uid == 1));
+        assert!(before.nodes().all(|node| node.metadata().uid == 0));
+        let get = |path: &str| after.get(&path.into()).unwrap();
+        assert!(get("/d/a").same(get("/e/b")));
+        assert!(!get("/d/a").same(get("/e/c")));
+        assert_eq!(after.root().metadata().uid, 1);
     }
 
     #[test]

@@ -147,15 +147,15 @@ proptest! {
     #[test]
     fn changes_are_in_order_once_and_with_their_parents((before, after) in two_trees()) {
         let changes = diff(&before, &after);
-        let paths: Vec<_> = changes.iter().map(Change::path).collect();
+        let paths: Vec<_> = changes.iter().map(|change| change.path().clone()).collect();
         prop_assert!(paths.is_sorted_by(|a, b| a < b));
         for path in &paths {
-            prop_assert!(path.ancestors().skip(1).all(|parent| paths.binary_search(&&parent).is_ok()));
+            prop_assert!(path.ancestors().skip(1).all(|parent| paths.binary_search(&parent).is_ok()));
         }
         for change in &changes {
             match change {
-                Change::Put { path, node } => prop_assert_eq!(after.get(path), Some(node)),
-                Change::Remove { path } => prop_assert!(before.contains(path) && !after.contains(path)),
+                Change::Put { path, node } => prop_assert_eq!(after.get(&path), Some(&node)),
+                Change::Remove { path } => prop_assert!(before.contains(&path) && !after.contains(&path)),
             }
         }
     }
@@ -180,7 +180,7 @@ proptest! {
     fn a_layer_applied_entry_by_entry_gives_the_later_tree((before, after) in two_trees()) {
         let mut applied = before.clone();
         for change in &diff(&before, &after) {
-            let entry = match change {
+            let entry = match &change {
                 Change::Remove { path } => Entry::Whiteout { path: path.clone() },
                 Change::Put { path, node } => Entry::Put {
                     path: path.clone(),
@@ -190,7 +190,7 @@ proptest! {
             };
             let result = applied.apply_over(&before, &entry).unwrap();
             prop_assert_eq!(result.path, change.path().clone());
-            if let (Some(content), Some(from)) = (result.node.as_ref().and_then(|node| node.content()), put(change)) {
+            if let (Some(content), Some(from)) = (result.node.as_ref().and_then(|node| node.content()), put(&change)) {
                 let digest: ContentDigest = from.content().unwrap().digest().unwrap();
                 content.set_digest(digest);
             }

@@ -32,11 +32,15 @@ pub(crate) struct Rules<'a> {
     pub(crate) exclude: Option<&'a Patterns>,
     /// The time of everything the copy creates.
     pub(crate) now: Timestamp,
+    /// Whether a file that the copy changes nothing of may be its own copy. Not where stages start from what is
+    /// copied: there, it would be one more name of a file that they have already.
+    pub(crate) shares: bool,
 }
 
 /// A stage's tree while a COPY or ADD changes it.
 #[derive(Debug)]
 pub(crate) struct Placement<'a> {
+    start: Tree,
     pub(super) tree: Tree,
     pub(super) origins: Origins,
     pub(super) rules: Rules<'a>,
@@ -56,6 +60,7 @@ impl<'a> Placement<'a> {
     /// Starts from the tree that the stage has.
     pub(crate) fn new(tree: Tree, rules: Rules<'a>) -> Self {
         Self {
+            start: tree.clone(),
             tree,
             origins: Origins::default(),
             rules,
@@ -200,7 +205,15 @@ impl<'a> Placement<'a> {
         self.copy_children(&mut operand, &level, filter, &mut Vec::new())?;
         let mtime = selected.node.metadata().mtime;
         self.set_mtime(&target.path, mtime);
+        self.compact(&target.path);
         Ok(())
+    }
+
+    /// Entries that were put in one after the other take nearly twice the room of those that are put in at once.
+    fn compact(&mut self, directory: &TreePath) {
+        if let Some((_, children)) = self.tree.directory_mut(directory) {
+            *children = std::mem::take(children).into_iter().collect();
+        }
     }
 
     /// Copies the entries of one directory. `pending` are the directories above it that only exist once
@@ -227,6 +240,7 @@ impl<'a> Placement<'a> {
                     self.enter_directory(child, &below.to)?;
                     self.copy_children(operand, &below, filter, &mut Vec::new())?;
                     self.set_mtime(&below.to, child.metadata().mtime);
+                    self.compact(&below.to);
                 }
                 (Verdict::Through, Kind::Directory(_)) => {
                     let below = level.below(name, child, relative);
@@ -323,8 +337,15 @@ impl<'a> Placement<'a> {
                     minor: *minor,
                 },
             ),
+            _ if self.may_share(source) && metadata == *source.metadata() => source.clone(),
             kind => Node::new(metadata, kind.clone()),
         }
+    }
+
+    /// Nothing else holds a file that is copied for the first time, so that no name in any stage can become a hard
+    /// link of its copy.
+    fn may_share(&self, source: &Node) -> bool {
+        self.rules.shares && !source.is_shared()
     }
 
     pub(super) fn owned(&self, metadata: &Metadata) -> Metadata {
@@ -392,6 +413,13 @@ impl<'a> Placement<'a> {
         self.tree
             .insert(path, node)
             .expect("parents were made or found to be directories before");
+    }
+
+    /// Where the bytes of the file at a path are, if this step put it there.
+    pub(super) fn origin(&self, path: &TreePath) -> Option<&Origin> {
+        let (before, now) = (self.start.get(path), self.tree.get(path)?);
+        let is_new = !before.is_some_and(|before| before.same(now));
+        is_new.then(|| self.origins.get(path)).flatten()
     }
 
     /// Notes where the bytes of the file at a path are.

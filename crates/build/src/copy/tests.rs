@@ -79,6 +79,7 @@ impl Case {
             chmod: self.chmod.as_ref(),
             exclude: self.exclude.as_ref(),
             now: NOW,
+            shares: true,
         };
         let mut placement = Placement::new(start.clone(), rules);
         for word in words {
@@ -471,6 +472,7 @@ fn attributes_of_files_and_nested_directories_are_copied() {
             chmod: None,
             exclude: None,
             now: NOW,
+            shares: true,
         },
     );
     placement
@@ -488,6 +490,52 @@ fn attributes_of_files_and_nested_directories_are_copied() {
     assert_eq!(attributes("/o"), Xattrs::default());
     assert_eq!(attributes("/o/n").get("user.a"), Some(&b"a"[..]));
     assert_eq!(attributes("/o/n/f").capability(), Some(&[1][..]));
+}
+
+/// What a COPY of a directory leaves.
+fn copied(source: &Tree, start: Tree, destination: &str, shares: bool) -> Tree {
+    let rules = Rules {
+        owner: None,
+        chmod: None,
+        exclude: None,
+        now: NOW,
+        shares,
+    };
+    let mut placement = Placement::new(start, rules);
+    for selected in select(source, "s").unwrap() {
+        placement.copy(&selected, None, destination).unwrap();
+    }
+    placement.finish().0
+}
+
+#[test]
+fn a_file_that_is_copied_twice_is_two_files() {
+    let source = tree("/s/f 0644 x\n/s/g 0644 y");
+    let get = |tree: &Tree, path: &str| tree.get(&path.into()).unwrap().clone();
+    for shares in [false, true] {
+        let once = copied(&source, Tree::empty(), "/a", shares);
+        let twice = copied(&source, once.clone(), "/b", shares);
+        for name in ["f", "g"] {
+            let [a, b] = ["a", "b"].map(|place| get(&twice, &format!("/{place}/{name}")));
+            assert!(!a.same(&b) && a == b);
+        }
+        assert!(diff(&once, &twice).linked().is_empty());
+        // Another stage may have the same file.
+        let other = copied(&source, Tree::empty(), "/c", shares);
+        assert_eq!(get(&other, "/c/f"), get(&once, "/a/f"));
+    }
+}
+
+#[test]
+fn a_file_that_becomes_its_own_copy_takes_no_memory_of_its_own() {
+    let source = tree("/s/f 0644 x\n/s/g 0644 y");
+    let is_same = |after: &Tree| {
+        let [own, copy] = [(&source, "/s/f"), (after, "/a/f")];
+        let node = |(tree, path): (&Tree, &str)| tree.get(&path.into()).unwrap().clone();
+        node(own).same(&node(copy))
+    };
+    assert!(!is_same(&copied(&source, Tree::empty(), "/a", false)));
+    assert!(is_same(&copied(&source, Tree::empty(), "/a", true)));
 }
 
 #[test]
@@ -533,6 +581,7 @@ fn nothing_that_is_copied_is_one_inode_with_anything_below() {
         chmod: None,
         exclude: None,
         now: NOW,
+        shares: false,
     };
     let mut placement = Placement::new(stage.clone(), rules());
     for word in ["a", "d"] {
@@ -712,6 +761,7 @@ fn a_file_given_in_place_follows_the_rules_of_a_file() {
                 chmod,
                 exclude: None,
                 now: NOW,
+                shares: true,
             },
         );
         let metadata = Metadata {

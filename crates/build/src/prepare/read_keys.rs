@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use yadokari_cache::{Fact, FileFact};
 use yadokari_context::{ContentHasher, ContextError, ContextFiles, Selected as Digested};
 use yadokari_dockerfile::instruction::MountKind;
-use yadokari_image::Digest;
 use yadokari_plan::{
     Base, ContentKey, Contents, Copy, ImageKey, Operation, Plan, RunMount, Source,
 };
-use yadokari_tree::{Follow, Node, Tree, TreePath};
+use yadokari_tree::{Follow, Tree, TreePath};
 
 use crate::copy::{CopyFailure, Selected, select, select_with_parents, taken};
 use crate::error::{BuildError, BuildErrorKind};
+use crate::prepare::facts::Facts;
 use crate::prepare::images::SourceImage;
 use crate::prepare::inputs::Inputs;
 use crate::services::Services;
@@ -25,7 +24,7 @@ pub(crate) struct FileKeys<'a> {
     context: Option<Arc<ContextFiles>>,
     named: HashMap<String, Arc<ContextFiles>>,
     images: &'a BTreeMap<ImageKey, SourceImage>,
-    remotes: &'a Remotes,
+    pub(super) remotes: &'a Remotes,
 }
 
 impl<'a> FileKeys<'a> {
@@ -74,7 +73,7 @@ impl<'a> FileKeys<'a> {
         }
     }
 
-    fn files(&self, source: &Source) -> Option<&Arc<ContextFiles>> {
+    pub(super) fn files(&self, source: &Source) -> Option<&Arc<ContextFiles>> {
         match source {
             Source::Context => self.context.as_ref(),
             Source::Named(name) => self.named.get(name),
@@ -209,96 +208,8 @@ pub(crate) fn mounted_content(
     Ok(Some(ContentKey(*digest.as_bytes())))
 }
 
-impl FileKeys<'_> {
-    /// What a step fetches from elsewhere.
-    pub(crate) fn remote_facts(&self, operation: &Operation) -> Vec<Fact> {
-        match operation {
-            Operation::Copy(copy) => self.remotes.facts(copy),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The files of build contexts that a step reads, each with a digest; where there are many, by directory.
-    pub(crate) fn facts(&self, operation: &Operation) -> Vec<FileFact> {
-        let mut facts = BTreeMap::new();
-        match operation {
-            Operation::Copy(copy) => {
-                if let Some(files) = self.files(&copy.from) {
-                    let parts = copy
-                        .sources
-                        .iter()
-                        .flat_map(|word| parts(files.tree(), copy, word));
-                    parts
-                        .flatten()
-                        .for_each(|part| part.list(files.tree(), &mut facts));
-                }
-            }
-            Operation::Run(run) => {
-                for mount in &run.mounts {
-                    let files = mount.from.as_ref().and_then(|from| self.files(from));
-                    let path = TreePath::parse(mount.mount.source.as_deref().unwrap_or("/"));
-                    if let Some(files) = files {
-                        list(files.tree(), &path, &path, &mut facts);
-                    }
-                }
-            }
-            Operation::Metadata | Operation::Workdir(_) => {}
-        }
-        bounded(facts)
-    }
-}
-
-/// How many files are listed before directories stand for them.
-const MOST_FILES: usize = 2000;
-
-/// Lists what is at and below a path of a tree, under the name it has in its context.
-fn list(tree: &Tree, path: &TreePath, name: &TreePath, facts: &mut BTreeMap<String, String>) {
-    let mut add = |name: &TreePath, node: &Node| {
-        if !node.is_directory() {
-            facts.insert(name.to_string(), entry_digest(node));
-        }
-    };
-    if let Some(node) = tree.get(path) {
-        add(name, node);
-    }
-    if let Some(below) = tree.subtree(path) {
-        for (inner, node) in below.walk() {
-            add(&name.join(inner.as_bytes()), node);
-        }
-    }
-}
-
-fn entry_digest(node: &Node) -> String {
-    let mut hasher = ContentHasher::new();
-    match hasher.entry(b"", node) {
-        Ok(()) => hasher.finish().hex()[..16].to_owned(),
-        Err(_) => String::new(),
-    }
-}
-
-fn bounded(facts: BTreeMap<String, String>) -> Vec<FileFact> {
-    let fact = |(path, digest)| FileFact { path, digest };
-    if facts.len() <= MOST_FILES {
-        return facts.into_iter().map(fact).collect();
-    }
-    let mut directories: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (path, digest) in facts {
-        let top = path
-            .trim_start_matches('/')
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        let all = directories.entry(format!("/{top}")).or_default();
-        all.extend(format!("{path:?} {digest}\n").into_bytes());
-    }
-    let digests = directories
-        .into_iter()
-        .map(|(path, all)| (path, Digest::of(&all).hex()[..16].to_owned()));
-    digests.take(MOST_FILES).map(fact).collect()
-}
-
 /// One thing that a source names; of a directory that is not copied whole, what is left of it.
-struct Part {
+pub(super) struct Part {
     digested: Digested,
     filtered: Option<Tree>,
 }
@@ -315,15 +226,15 @@ impl Part {
         }
     }
 
-    fn list(&self, tree: &Tree, facts: &mut BTreeMap<String, String>) {
+    pub(super) fn list(&self, tree: &Tree, facts: &mut Facts) {
         match &self.filtered {
-            Some(filtered) => list(filtered, &TreePath::root(), &self.digested.path, facts),
-            None => list(tree, &self.digested.path, &self.digested.path, facts),
+            Some(filtered) => facts.list(filtered, &TreePath::root(), &self.digested.path),
+            None => facts.list(tree, &self.digested.path, &self.digested.path),
         }
     }
 }
 
-fn parts(tree: &Tree, copy: &Copy, word: &str) -> Result<Vec<Part>, CopyFailure> {
+pub(super) fn parts(tree: &Tree, copy: &Copy, word: &str) -> Result<Vec<Part>, CopyFailure> {
     let exclude = copy.exclude.as_ref().map(|(_, patterns)| patterns);
     if copy.parents {
         let source = select_with_parents(tree, word)?;
@@ -462,19 +373,5 @@ mod tests {
         assert_ne!(of("COPY src/a /d/"), of("COPY --parents src/a /d/"));
         assert_ne!(of("COPY src/a src/b /d/"), of("COPY src/b src/a /d/"));
         assert_eq!(of("COPY missing /d/"), None);
-    }
-
-    #[test]
-    fn many_files_are_told_by_directory() {
-        let fact = |number: usize| (format!("/{}/{number}", number % 3), number.to_string());
-        let few = bounded((0..10).map(fact).collect());
-        assert_eq!(few.len(), 10);
-        let many = bounded((0..MOST_FILES + 1).map(fact).collect());
-        assert_eq!(
-            many.iter()
-                .map(|file| file.path.as_str())
-                .collect::<Vec<_>>(),
-            ["/0", "/1", "/2"]
-        );
     }
 }

@@ -213,7 +213,14 @@ impl StageFiles {
             None => self.first_disk(work).await?,
         };
         let (downloads, blobs) = downloads(work, &self.layers[disk.layers..]);
-        let (_, unpacked) = join(downloads, self.unpack_all(work, &mut disk, blobs)).await;
+        let unpacked = async {
+            let _turn = match disk.layers < self.layers.len() {
+                true => work.turns.unpack().await,
+                false => None,
+            };
+            self.unpack_all(work, &mut disk, blobs).await
+        };
+        let (_, unpacked) = join(downloads, unpacked).await;
         self.disk = Some(disk);
         unpacked?;
         let disk = self.disk.as_ref().expect("it was made above");

@@ -1,8 +1,10 @@
 //! Layers from changes, compressed while later steps run.
 
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write as _};
 use std::sync::Arc;
 
+use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument as _;
 use yadokari_image::{Descriptor, media_type};
 use yadokari_layer::{Compression, Contents, PackOptions, Packed, compress, pack, write_tar};
@@ -13,7 +15,7 @@ use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::outputs::assemble::ImageLayer;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
-use crate::trace::{beside_span, inside, work_span};
+use crate::trace::{inside, work_span};
 use crate::work::Work;
 
 /// Whether the files a layer is made from may change while it is compressed.
@@ -72,7 +74,7 @@ pub(crate) async fn start(
     };
     let compression = options.compression;
     Ok(Layer::from_future(async move {
-        let (packed, blob) = match task.await {
+        let (packed, blob) = match task.await.flatten() {
             Ok(done) => done?,
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             Err(_) => return Err(BuildErrorKind::Cancelled.into()),
@@ -81,12 +83,17 @@ pub(crate) async fn start(
     }))
 }
 
-/// Compresses a layer on a thread of its own.
+/// Compresses a layer on a thread of its own, when it is its turn.
 fn beside<T: Send + 'static>(
     work: &Work,
     pack: impl FnOnce() -> T + Send + 'static,
-) -> tokio::task::JoinHandle<T> {
-    tokio::task::spawn_blocking(inside(beside_span!(work, "compress", ""), pack))
+) -> JoinHandle<Result<T, JoinError>> {
+    let (turns, build) = (work.turns.clone(), work.span.clone());
+    tokio::spawn(async move {
+        let _turn = turns.pack().await;
+        let span = tracing::info_span!(target: "yadokari::work", parent: &build, "compress");
+        tokio::task::spawn_blocking(inside(span, pack)).await
+    })
 }
 
 /// A layer with the build's compression: the same archive, encoded anew if it has another.
@@ -126,14 +133,14 @@ fn recompress(
         .map_err(|source| BuildError::disk(&blob.path, source))?;
     let mut archive = yadokari_layer::decompressed(file)
         .map_err(|source| BuildError::disk(&blob.path, source))?;
-    let mut writer = spool.writer()?;
+    let mut writer = spool.plain_writer()?;
     let packed = compress(
         &mut archive,
         options.compression,
         options.threads,
         &mut writer,
     )?;
-    Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
+    Ok((packed, writer.finish_as(packed.digest, packed.size)?))
 }
 
 fn write_archive(
@@ -143,9 +150,17 @@ fn write_archive(
     options: PackOptions,
 ) -> Result<yadokari_store::ScratchFile, BuildError> {
     let mut archive = spool.scratch()?;
-    write_tar(changes, contents, &options.tar, &mut archive)?;
+    let path = archive.path().to_owned();
+    let failed = |source| BuildError::disk(&path, source);
+    let mut out = BufWriter::with_capacity(ARCHIVE_BUFFER, &mut archive);
+    write_tar(changes, contents, &options.tar, &mut out)?;
+    out.flush().map_err(failed)?;
+    drop(out);
     Ok(archive)
 }
+
+/// Most members are small, and each is written in three pieces.
+const ARCHIVE_BUFFER: usize = 256 * 1024;
 
 fn compress_archive(
     spool: &Spool,
@@ -153,14 +168,14 @@ fn compress_archive(
     options: PackOptions,
 ) -> Result<(Packed, Blob), BuildError> {
     let mut input = archive.reopen()?;
-    let mut writer = spool.writer()?;
+    let mut writer = spool.plain_writer()?;
     let packed = compress(
         &mut input,
         options.compression,
         options.threads,
         &mut writer,
     )?;
-    Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
+    Ok((packed, writer.finish_as(packed.digest, packed.size)?))
 }
 
 fn pack_directly(
@@ -169,9 +184,9 @@ fn pack_directly(
     contents: &dyn Contents,
     options: PackOptions,
 ) -> Result<(Packed, Blob), BuildError> {
-    let mut writer = spool.writer()?;
+    let mut writer = spool.plain_writer()?;
     let packed = pack(changes, contents, &options, &mut writer)?;
-    Ok((packed, writer.finish_expecting(packed.digest, packed.size)?))
+    Ok((packed, writer.finish_as(packed.digest, packed.size)?))
 }
 
 fn finished(packed: &Packed, blob: Blob, compression: Compression, label: Label) -> FinishedLayer {

@@ -190,6 +190,7 @@ impl Job {
             chmod: self.copy.chmod.as_ref().map(|chmod| &chmod.mode),
             exclude: self.copy.exclude.as_ref().map(|(_, patterns)| patterns),
             now: self.now,
+            shares: self.copy.from == Source::Context,
         };
         let mut placement = Placement::new(start.clone(), rules);
         for word in &self.copy.sources {
@@ -344,13 +345,13 @@ impl Job {
 impl Placed {
     /// Files that look exactly like those they replace: only their bytes tell whether they changed.
     fn lookalikes(&self) -> impl Iterator<Item = (TreePath, &Node, &Node)> {
-        let both = self.origins.folders().filter_map(move |(folder, names)| {
+        let both = self.origins.folders().filter_map(move |folder| {
             let (old, new) = (self.start.get(folder)?, self.after.get(folder)?);
-            Some((folder, names, old.children()?, new.children()?))
+            Some((folder, old.children()?, new.children()?))
         });
-        both.flat_map(|(folder, names, old, new)| {
-            names.filter_map(move |name| {
-                let (old, new) = (old.get(name)?, new.get(name)?);
+        both.flat_map(|(folder, old, new)| {
+            new.iter().filter_map(move |(name, new)| {
+                let old = old.get(name).filter(|old| !old.same(new))?;
                 same_looks(old, new).then(|| (folder.join(name), old, new))
             })
         })

@@ -60,6 +60,7 @@ pub(crate) fn with_directory(
         chmod: None,
         exclude: None,
         now,
+        shares: false,
     };
     let mut placement = Placement::new(before.clone(), rules);
     placement.directory(path)?;

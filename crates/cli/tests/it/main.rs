@@ -20,6 +20,7 @@ mod images;
 mod kaniko_effects;
 mod kaniko_flags;
 mod manual;
+mod memory;
 mod messages;
 mod outputs;
 mod place;

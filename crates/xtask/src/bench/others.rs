@@ -19,6 +19,13 @@ impl Builder for DockerBuild {
     }
 
     fn forget(&self, bench: &Bench) -> Result<()> {
+        // An image of an earlier build is a cache to the next one.
+        process::run(
+            bench
+                .docker
+                .command()
+                .args(["image", "prune", "--all", "--force"]),
+        )?;
         for (name, tag) in [("busybox", "latest"), ("debian", base::SUITE)] {
             let stored = format!("{}/library/{name}:{tag}", bench.registry.address());
             bench.docker.pull(&stored)?;

@@ -205,7 +205,7 @@ impl Placement<'_> {
         let node = node
             .cloned()
             .ok_or_else(|| CopyFailure::Missing { path: shown(to) })?;
-        let origin = match (self.origins.get(to), node.is_file()) {
+        let origin = match (self.origin(to), node.is_file()) {
             (Some(origin), _) => Some(origin.clone()),
             (None, true) => Some(origin_below(to, extraction)?),
             (None, false) => None,

@@ -67,6 +67,7 @@ fn rules() -> Rules<'static> {
         chmod: None,
         exclude: None,
         now: NOW,
+        shares: true,
     }
 }
 
@@ -353,5 +354,26 @@ fn bytes_are_digested_as_they_pass() {
     assert_eq!(
         (digest, out.as_slice()),
         (ContentDigest::of("abc"), &b"abc"[..])
+    );
+}
+
+#[test]
+fn a_link_to_a_file_below_needs_its_bytes_though_its_directory_was_added_to() {
+    let source = tree("/s/new 0644 x");
+    let mut placement = Placement::new(tree("/d/old 0644 y"), rules());
+    for selected in crate::copy::select(&source, "s").unwrap() {
+        placement.copy(&selected, None, "/d").unwrap();
+    }
+    let scratch = Arc::new(tempfile::tempdir().unwrap());
+    let bytes = archive(&[("link", LINK, 0o644, "old")]);
+    let reader = LayerReader::new(Cursor::new(bytes), Limits::default()).unwrap();
+    let extraction = Extraction {
+        scratch: &scratch,
+        below: None,
+    };
+    let error = placement.extract(reader, extraction, "/d").unwrap_err();
+    assert!(
+        matches!(&error, ExtractFailure::Below { path } if path == "/d/old"),
+        "{error}"
     );
 }

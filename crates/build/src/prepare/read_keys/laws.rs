@@ -137,6 +137,7 @@ fn layer(tree: &Tree, copy: &Copy) -> Result<String, CopyFailure> {
         chmod: copy.chmod.as_ref().map(|chmod| &chmod.mode),
         exclude: copy.exclude.as_ref().map(|(_, patterns)| patterns),
         now: Timestamp::default(),
+        shares: true,
     };
     let mut placement = Placement::new(Tree::empty(), rules);
     for word in &copy.sources {
