@@ -17,6 +17,7 @@ mod gitlab;
 mod given;
 mod help;
 mod images;
+mod interrupts;
 mod kaniko_effects;
 mod kaniko_flags;
 mod manual;

@@ -19,7 +19,7 @@ use super::executor::high_water;
 pub(super) fn run(file: Option<&Path>) -> Result<()> {
     needs::root().map_err(|lack| anyhow::anyhow!("{lack}"))?;
     let ground = Ground::new()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut beyond) = (Vec::new(), Vec::new());
     println!(
         "{:>8} {:<8} {:>12} {:>12} {:>8} {:>9}",
         "files", "method", "median", "slowest", "of find", "peak"
@@ -32,19 +32,25 @@ pub(super) fn run(file: Option<&Path>) -> Result<()> {
             let (times, peak) = ground.build(&context, method)?;
             let row = Row::of(files, method, times, peak);
             println!("{}", row.line(&find));
+            beyond.extend(row.beyond(&find));
             rows.push(row.json());
         }
         rows.push(find.json());
     }
-    match file {
-        Some(file) => fs::write(file, format!("{:#}\n", Value::from(rows)))
-            .with_context(|| format!("cannot write {}", file.display())),
-        None => Ok(()),
+    if let Some(file) = file {
+        fs::write(file, format!("{:#}\n", Value::from(rows)))
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
+    ensure!(beyond.is_empty(), "{}", beyond.join("\n"));
+    Ok(())
 }
 
 /// How many files the roots have.
 const SIZES: [usize; 2] = [60_000, 700_000];
+/// A search may take this much longer than one walk by `find`.
+const MOST_OF_FIND: u32 = 2;
+/// What the executor may take at its peak, in bytes.
+const MOST_MEMORY: u64 = 300 << 20;
 /// How many commands touch a file.
 const COMMANDS: usize = 20;
 
@@ -193,6 +199,21 @@ impl Row {
             self.median.as_secs_f64() / find.median.as_secs_f64(),
             peak
         )
+    }
+
+    /// What is more than a search may take beside `find`, or a build of that many files in memory.
+    fn beyond(&self, find: &Self) -> Vec<String> {
+        let (files, method) = (self.files, self.method);
+        let slow = self.median > find.median * MOST_OF_FIND;
+        let slow = slow.then(|| {
+            format!("{method} of {files} files takes over {MOST_OF_FIND} times as long as find")
+        });
+        let peak = self.peak.filter(|peak| *peak > MOST_MEMORY);
+        let large = peak.map(|peak| {
+            let (peak, most) = (peak >> 20, MOST_MEMORY >> 20);
+            format!("{method} of {files} files takes {peak} MiB of {most}")
+        });
+        slow.into_iter().chain(large).collect()
     }
 
     fn json(&self) -> Value {
