@@ -292,7 +292,7 @@ impl Walk {
                 tell_size(at, &layer);
                 self.standing.below.push(&step.operation, &layer);
                 crate::caching::record::keep(at, step, &layer, identity);
-                self.files.push_on_disk(layer, after, snapshot);
+                self.files.push_on_disk(layer, after, snapshot, sources);
                 count
             }
         };

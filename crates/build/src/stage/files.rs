@@ -18,6 +18,7 @@ use crate::blocking::blocking;
 use crate::caching::listing;
 use crate::error::BuildError;
 use crate::stage::layers::Layer;
+use crate::stage::pack::Sources;
 use crate::step::snapshots::overlay;
 use crate::trace::work_span;
 use crate::work::Work;
@@ -40,6 +41,8 @@ pub(crate) struct StageFiles {
     parent: Parent,
     /// Where a root is made when one is needed.
     directory: PathBuf,
+    /// The layer that is being made from the files on disk as they are now.
+    underway: Option<Layer>,
 }
 
 /// The files a stage starts from.
@@ -89,6 +92,7 @@ impl StageFiles {
             disk: None,
             parent: Parent(None),
             directory,
+            underway: None,
         }
     }
 
@@ -111,6 +115,7 @@ impl StageFiles {
             disk: None,
             parent: Parent(Some(Arc::clone(parent))),
             directory,
+            underway: None,
         }
     }
 
@@ -177,6 +182,9 @@ impl StageFiles {
         after: Tree,
         contents: Arc<dyn Contents + Send + Sync>,
     ) -> Result<(), BuildError> {
+        if self.disk.is_some() {
+            self.settle().await?;
+        }
         if let Some(disk) = &mut self.disk
             && disk.layers == self.layers.len()
         {
@@ -195,7 +203,14 @@ impl StageFiles {
     }
 
     /// Adds a layer that a RUN left on disk, with what a scan saw there if one was made.
-    pub(crate) fn push_on_disk(&mut self, layer: Layer, after: Tree, snapshot: Option<Snapshot>) {
+    pub(crate) fn push_on_disk(
+        &mut self,
+        layer: Layer,
+        after: Tree,
+        snapshot: Option<Snapshot>,
+        sources: Sources,
+    ) {
+        self.underway = (sources == Sources::Settled).then(|| layer.clone());
         self.layers.push(layer);
         self.tree = after;
         self.known = self.layers.len();
@@ -206,8 +221,17 @@ impl StageFiles {
         }
     }
 
+    /// Waits until nothing reads the files on disk any more, so that they can be changed.
+    async fn settle(&mut self) -> Result<(), BuildError> {
+        match self.underway.take() {
+            Some(layer) => layer.finished().await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The root filesystem with all layers, unpacked if need be, and its tree.
     pub(crate) async fn root(&mut self, work: &Work) -> Result<(Arc<Root>, Tree), BuildError> {
+        self.settle().await?;
         let mut disk = match self.disk.take() {
             Some(disk) => disk,
             None => self.first_disk(work).await?,
