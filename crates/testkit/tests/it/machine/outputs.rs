@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use yadokari_testkit::docker::Flavour;
-use yadokari_testkit::{Docker, Listing, base, needs, process, skip_unless, validate};
+use yadokari_testkit::{Docker, Layout, Listing, base, needs, process, skip_unless, validate};
 
 use super::Place;
 use crate::support::project::Project;
@@ -113,6 +113,33 @@ fn a_local_directory_holds_the_final_tree() {
     process::run(pack.arg("-cf").arg(&archive).arg("-C").arg(&tree).arg(".")).unwrap();
     let found = Listing::of_tar(&mut std::fs::File::open(&archive).unwrap()).unwrap();
     expected.assert_same(&found.without("/srv"), "the written tree");
+}
+
+#[test]
+fn a_layer_is_what_its_command_left_whatever_is_copied_over_it_then() {
+    skip_unless!(needs::root(), needs::registry());
+    // Making the layer of the command takes longer than the copies.
+    let dockerfile = "FROM busybox\n\
+        RUN yes | head -c 100000000 > /a && echo before > /y && echo before > /z\n\
+        COPY y /y\n\
+        COPY y /x\n";
+    let (place, project) = (Place::new(), Project::new(dockerfile));
+    let (state, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    project.write("y", "after!\n");
+    let mut build = place.build(state.path());
+    build
+        .arg("--output")
+        .arg(format!("type=oci,tar=false,dest={}", out.path().display()))
+        .arg(project.path());
+    process::finish(&mut build).unwrap().success();
+    let layout = Layout::open(out.path()).unwrap();
+    let layers = layout.image().unwrap().layers();
+    let listed =
+        |number: usize| Listing::of_tar(&mut layout.open_layer(&layers[number]).unwrap()).unwrap();
+    let content = |listing: &Listing, path| listing.get(path).unwrap().content.clone();
+    let (command, copied) = (listed(1), listed(2));
+    assert_eq!(content(&command, "/y"), content(&command, "/z"));
+    assert_ne!(content(&command, "/y"), content(&copied, "/y"));
 }
 
 #[test]
