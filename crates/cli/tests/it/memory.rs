@@ -72,13 +72,18 @@ fn a_copied_file_takes_less_than_four_hundred_bytes() {
     };
     let cache = format!("oci:{}", context.path().join("cache").display());
     let cached = ["--cache-to", cache.as_str()];
+    // One build in a few takes ten megabytes more or less than the others: allocators keep what threads gave back.
+    let usual = |flags: &[&str]| {
+        let mut peaks = [(); 3].map(|()| peak(context.path(), flags));
+        peaks.sort_unstable();
+        peaks[1]
+    };
     fill(0, 20_000);
-    let few = [peak(context.path(), &[]), peak(context.path(), &cached)];
-    fill(20_000, 100_000);
-    let many = [peak(context.path(), &[]), peak(context.path(), &cached)];
-    // Allocators round: the same build takes some megabytes more or less.
+    let few = [usual(&[]), usual(&cached)];
+    fill(20_000, 180_000);
+    let many = [usual(&[]), usual(&cached)];
     for (few, many) in few.into_iter().zip(many) {
-        let each = many.saturating_sub(few) / 80_000;
+        let each = many.saturating_sub(few) / 160_000;
         assert!(each < 400, "{each} bytes a file: {few}, then {many}");
     }
 }
