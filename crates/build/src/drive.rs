@@ -267,7 +267,7 @@ impl Attempt<'_> {
             spool: Spool::open(request.state_dir.join("blobs"))?,
             bases: Bases::new(&request.state_dir),
             roots: Arc::new(roots),
-            _scratch: Arc::clone(&common.scratch),
+            scratch: Arc::clone(&common.scratch),
             ground: Arc::clone(&common.ground),
             transfers: AtomicU64::new(0),
             cache_mounts: Arc::clone(&common.cache_mounts),

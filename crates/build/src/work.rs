@@ -67,7 +67,7 @@ pub(crate) struct Work {
     pub(crate) bases: Bases,
     pub(crate) roots: Arc<TempDir>,
     /// The directory that holds the roots, which lives as long as they do.
-    pub(crate) _scratch: Arc<Scratch>,
+    pub(crate) scratch: Arc<Scratch>,
     pub(crate) ground: Arc<RwLock<()>>,
     /// Numbers transfers in events.
     pub(crate) transfers: AtomicU64,

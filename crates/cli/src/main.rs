@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use yadokari::environment::Environment;
-use yadokari_sandbox::{HELPER_ARGUMENT, helper_main};
+use yadokari_sandbox::{HELPER_ARGUMENT, conceal_environment, helper_main};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     {
         return helper_main(arguments);
     }
+    conceal_environment();
     // A provider that is already there is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     yadokari::run(&Environment::read())

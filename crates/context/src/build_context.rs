@@ -180,33 +180,50 @@ impl BuildContext {
 
     /// Narrows the context to a directory in it.
     ///
-    /// In a directory of this machine links on the way are followed, within fetched
+    /// In a directory of this machine links on the way are followed as long as they stay in it, within fetched
     /// contexts they are not.
     ///
     /// # Errors
     ///
-    /// [`ContextError::SubPath`] if there is no such directory, [`ContextError::SubPathOutside`] if there is no need to look.
+    /// [`ContextError::SubPath`] if there is no such directory, [`ContextError::SubPathOutside`] if it is not in the context.
     pub fn sub_path(self, path: &str) -> Result<Self, ContextError> {
+        let outside = || ContextError::SubPathOutside {
+            path: path.to_owned(),
+        };
         if leads_out(path) {
-            let path = path.to_owned();
-            return Err(ContextError::SubPathOutside { path });
+            return Err(outside());
         }
-        let path = TreePath::parse(path);
+        let below = self.directory_below(&TreePath::parse(path))?;
+        let below = below.ok_or_else(outside)?;
+        let root = Root::open(below).map_err(|source| ContextError::SubPath {
+            path: TreePath::parse(path),
+            source,
+        })?;
+        Ok(Self {
+            root: Arc::new(root),
+            ..self
+        })
+    }
+
+    /// Where a directory of the context lies; `None` if that is somewhere else.
+    fn directory_below(&self, path: &TreePath) -> Result<Option<PathBuf>, ContextError> {
         let refused = |source| ContextError::SubPath {
             path: path.clone(),
             source,
         };
-        if self.kind != ContextKind::Directory {
-            for directory in path.ancestors().chain([path.clone()]) {
-                let found = self.root.metadata(&directory).map_err(refused)?;
-                if !found.is_dir() {
-                    return Err(refused(io::ErrorKind::NotADirectory.into()));
-                }
+        let below = self.root.path().join(path_of(path));
+        if self.kind == ContextKind::Directory {
+            let context = self.root.path().canonicalize().map_err(refused)?;
+            let below = below.canonicalize().map_err(refused)?;
+            return Ok(below.starts_with(context).then_some(below));
+        }
+        for directory in path.ancestors().chain([path.clone()]) {
+            let found = self.root.metadata(&directory).map_err(refused)?;
+            if !found.is_dir() {
+                return Err(refused(io::ErrorKind::NotADirectory.into()));
             }
         }
-        let below = self.root.path().join(path_of(&path));
-        let root = Arc::new(Root::open(below).map_err(refused)?);
-        Ok(Self { root, ..self })
+        Ok(Some(below))
     }
 
     /// The directory, as the handle everything is opened through.

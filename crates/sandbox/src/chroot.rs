@@ -53,7 +53,7 @@ fn run_with_mounts(
     session.restore()?;
     let mut exit = ended?;
     exit.notes.extend(rootswap::notes_about(spec));
-    exit.notes.extend(session.note_about_left_processes());
+    exit.notes.extend(session.notes());
     Ok(exit)
 }
 

@@ -24,6 +24,7 @@ mod container;
 mod control;
 mod devices;
 mod directory;
+mod environment;
 mod error;
 mod etc;
 mod helper;
@@ -49,6 +50,7 @@ mod userns;
 
 pub use cancel::Cancel;
 pub use container::{ContainerEvidence, ContainerHints};
+pub use environment::conceal_environment;
 pub use error::{Fault, RunError};
 pub use helper::{HELPER_ARGUMENT, helper_main};
 pub use nowhere::Nowhere;

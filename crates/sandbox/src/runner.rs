@@ -207,6 +207,11 @@ pub enum Note {
     },
     /// The command made more entries next to something hidden than can be made usable for it.
     EntriesUnusable,
+    /// The command changed a file that the runtime mounts into every container. It is what it was again, and no layer has the change.
+    NotKept {
+        /// Its path.
+        path: String,
+    },
     /// A size limit is not enforced in this isolation mode.
     SizeIgnored {
         /// The mount's target.
@@ -254,6 +259,10 @@ impl fmt::Display for Note {
             Self::EntriesUnusable => f.write_str(
                 "the command made more entries next to the container's own than Landlock could be told of; \
                  some of them could not be opened by it: make them in a directory of their own",
+            ),
+            Self::NotKept { path } => write!(
+                f,
+                "what the command did to {path} is undone: that file is the container's own"
             ),
             Self::SizeIgnored { target } => {
                 write!(f, "the size limit of the mount on {target} is not enforced")

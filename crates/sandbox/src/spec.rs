@@ -44,6 +44,10 @@ pub struct RunSpec {
     /// Paths outside the root that the command may not reach where it shares the filesystem with its caller (rootswap).
     #[serde(with = "os_paths")]
     pub hidden: Vec<PathBuf>,
+    /// A directory of the caller's on the root's filesystem. What a run in rootswap made ready there and did not use
+    /// waits for the next one, so that each need not make it anew; without one, each does. Runs that share it take turns.
+    #[serde(with = "os_path_if_any")]
+    pub spares: Option<PathBuf>,
     /// Where everything the command writes goes instead of into the root; needs namespaces, and
     /// [`crate::Runner::overlay`] says whether it works and with which marks.
     pub overlay: Option<Overlay>,
@@ -70,6 +74,7 @@ impl RunSpec {
             shm_size: None,
             resolv_conf: ResolvConf::Inherit,
             hidden: Vec::new(),
+            spares: None,
             overlay: None,
         }
     }
@@ -256,6 +261,29 @@ pub(crate) mod os_path {
         deserializer: D,
     ) -> Result<PathBuf, D::Error> {
         OsString::deserialize(deserializer).map(PathBuf::from)
+    }
+}
+
+/// [`os_path`] for a path that may be absent.
+pub(crate) mod os_path_if_any {
+    use std::ffi::{OsStr, OsString};
+    use std::path::PathBuf;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let path: Option<&OsStr> = path.as_ref().map(|path| path.as_os_str());
+        path.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        let path = Option::<OsString>::deserialize(deserializer)?;
+        Ok(path.map(PathBuf::from))
     }
 }
 

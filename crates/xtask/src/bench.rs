@@ -9,8 +9,10 @@ mod builder;
 mod executor;
 mod limit;
 mod others;
+mod parts;
 mod report;
 mod snapshot;
+mod traced;
 mod workload;
 
 use std::path::PathBuf;
@@ -25,8 +27,9 @@ use workload::{NAMES, Workload};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Workloads to build; all if none is named. `snapshot` stands for itself: what finding a change costs
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(NAMES.into_iter().chain([SNAPSHOT])))]
+    /// Workloads to build; all if none is named. `snapshot` and `parts` stand for themselves: what finding a change
+    /// costs, and what compressing and unpacking take beside plain tools
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(NAMES.into_iter().chain([SNAPSHOT, PARTS])))]
     workloads: Vec<String>,
     /// Builds of each kind, of which the median counts
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -47,9 +50,19 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(options.runs > 0, "--runs must be at least 1");
-    if options.workloads.iter().any(|name| name == SNAPSHOT) {
-        ensure!(options.workloads.len() == 1, "snapshot is measured alone");
-        return snapshot::run(options.json.as_deref());
+    let file = options.json.as_deref();
+    match options
+        .workloads
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()[..]
+    {
+        [SNAPSHOT] => return snapshot::run(file),
+        [PARTS] => return parts::run(options.runs, file),
+        ref names => ensure!(
+            !names.iter().any(|name| [SNAPSHOT, PARTS].contains(name)),
+            "{SNAPSHOT} and {PARTS} are measured alone"
+        ),
     }
     let bench = prepare()?;
     let builders = builders(&bench, options)?;
@@ -63,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     report.print();
-    match &options.json {
+    match file {
         Some(file) => report.write(file),
         None => Ok(()),
     }
@@ -71,6 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What is measured without other builders.
 const SNAPSHOT: &str = "snapshot";
+const PARTS: &str = "parts";
 
 /// Starts the servers and gives them the base images.
 fn prepare() -> Result<Bench> {

@@ -131,6 +131,7 @@ fn spec(
     spec.shm_size = defaults.shm_size;
     spec.resolv_conf = ResolvConf::Inherit;
     spec.hidden = vec![request.state_dir.clone(), at.work.context.path().to_owned()];
+    spec.spares = Some(at.work.scratch.path().join("spares"));
     Ok(spec)
 }
 

@@ -8,9 +8,11 @@
 mod bake;
 mod binary;
 mod cache_mounts;
+mod concealed;
 mod console;
 mod docker_flags;
 mod dockerfile_errors;
+mod doctor;
 mod documents;
 mod downloads;
 mod gitlab;

@@ -1,6 +1,7 @@
 //! Contexts that are directories.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
 
 use yadokari_context::{BuildContext, IgnoreFile, Selected, ignore_file};
 use yadokari_dockerfile::ignore::Patterns;
@@ -114,7 +115,11 @@ fn the_ignore_file_beside_the_dockerfile_wins_even_empty() {
 fn a_sub_path_stays_in_the_context() {
     let (directory, context) = context(&[("a/b/f", "")]);
     assert_eq!(names(&context.sub_path("a/../a/./b/").unwrap(), ""), ["/f"]);
-    for outside in ["..", "../a/b", "a/../../a", "/../a"] {
+    symlink("a", directory.path().join("in")).unwrap();
+    let context = BuildContext::directory(directory.path()).unwrap();
+    assert_eq!(names(&context.sub_path("in/b").unwrap(), ""), ["/f"]);
+    symlink("/etc", directory.path().join("out")).unwrap();
+    for outside in ["..", "../a/b", "a/../../a", "/../a", "out", "out/ssl"] {
         let context = BuildContext::directory(directory.path()).unwrap();
         let error = context.sub_path(outside).unwrap_err().to_string();
         assert!(error.contains(outside), "{error}");

@@ -10,6 +10,8 @@ use yadokari_rootfs::{Root, hash_files};
 use yadokari_testkit::needs;
 use yadokari_tree::Tree;
 
+use crate::mutator::{CAPABILITY, NOTE};
+
 /// One entry, described by everything a layer could tell about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -20,6 +22,8 @@ pub(crate) struct Seen {
     pub(crate) mtime: (i64, i64),
     /// Bytes, link target or device number.
     pub(crate) content: Vec<u8>,
+    /// Those that a mutator gives, by name.
+    pub(crate) attributes: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Everything below a directory, sockets left out.
@@ -69,7 +73,20 @@ fn describe(path: &Path) -> Option<Seen> {
             (metadata.mtime(), metadata.mtime_nsec())
         },
         content,
+        attributes: attributes(path),
     })
+}
+
+fn attributes(path: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let mut found = Vec::new();
+    for name in [NOTE, CAPABILITY] {
+        let mut value = vec![0; 64];
+        if let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value[..]) {
+            value.truncate(length);
+            found.push((name, value));
+        }
+    }
+    found
 }
 
 /// Which names are one inode, as sets of names.

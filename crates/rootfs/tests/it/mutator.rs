@@ -28,6 +28,9 @@ pub(crate) enum Deed {
     Chown(Place, u32),
     Attribute(Place, u8),
     NoAttribute(Place),
+    /// What `setcap` writes, and its going.
+    Capability(Place, u8),
+    NoCapability(Place),
     Touch(Place, u32),
     Mkdir(Place),
     Symlink(Place, Place),
@@ -74,6 +77,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (place(), 0..3_u32).prop_map(|(p, u)| Deed::Chown(p, u)),
         2 => (place(), any::<u8>()).prop_map(|(p, b)| Deed::Attribute(p, b)),
         1 => place().prop_map(Deed::NoAttribute),
+        2 => (place(), any::<u8>()).prop_map(|(p, b)| Deed::Capability(p, b)),
+        1 => place().prop_map(Deed::NoCapability),
         2 => (place(), any::<u32>()).prop_map(|(p, t)| Deed::Touch(p, t)),
         4 => place().prop_map(Deed::Mkdir),
         2 => (place(), place()).prop_map(|(p, q)| Deed::Symlink(p, q)),
@@ -108,7 +113,9 @@ fn perform_one(top: &Path, deed: &Deed) -> io::Result<()> {
         Deed::EditUnseen(place, byte) => edit_unseen(&at(place)?, *byte),
         Deed::EditMapped(place, byte) => edit_mapped(&at(place)?, *byte),
         Deed::Sparse(place, size) => sparse(&at(place)?, *size),
-        Deed::NoAttribute(place) => Ok(lremovexattr(at(place)?, "user.note")?),
+        Deed::NoAttribute(place) => Ok(lremovexattr(at(place)?, NOTE)?),
+        Deed::Capability(place, bits) => set_attribute(&at(place)?, CAPABILITY, &capability(*bits)),
+        Deed::NoCapability(place) => Ok(lremovexattr(at(place)?, CAPABILITY)?),
         Deed::Join(place, target) => join(&at(place)?, &at(target)?),
         Deed::RemoveDeep(place, depth) => remove(&deeper(at(place)?, *depth)),
         Deed::RecreateDeep(place, depth) => recreate(&deeper(at(place)?, *depth)),
@@ -120,15 +127,7 @@ fn perform_one(top: &Path, deed: &Deed) -> io::Result<()> {
             fs::set_permissions(at(place)?, fs::Permissions::from_mode(*mode))
         }
         Deed::Chown(place, id) => lchown(at(place)?, Some(*id), Some(*id)),
-        Deed::Attribute(place, byte) => {
-            let path = at(place)?;
-            Ok(lsetxattr(
-                &path,
-                "user.note",
-                &[*byte],
-                XattrFlags::empty(),
-            )?)
-        }
+        Deed::Attribute(place, byte) => set_attribute(&at(place)?, NOTE, &[*byte]),
         Deed::Touch(place, seconds) => {
             let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs((*seconds).into());
             File::open(at(place)?)?.set_times(FileTimes::new().set_modified(time))
@@ -194,6 +193,16 @@ fn edit_unseen(path: &Path, byte: u8) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     file.write_at(&[byte], metadata.len() / 2)?;
     file.set_times(FileTimes::new().set_modified(metadata.modified()?))
+}
+
+fn set_attribute(path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
+    Ok(lsetxattr(path, name, value, XattrFlags::empty())?)
+}
+
+/// `struct vfs_cap_data` of the second revision: permitted and effective.
+fn capability(bits: u8) -> Vec<u8> {
+    let words = [0x0200_0001, u32::from(bits), 0, 0, 0_u32];
+    words.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 /// Changes a byte in the middle through a shared mapping, and puts the time back.
@@ -301,5 +310,9 @@ fn deep(mut path: PathBuf, depth: u8) -> io::Result<()> {
     }
     fs::write(path, "deep")
 }
+
+/// The extended attributes that deeds give and take.
+pub(crate) const NOTE: &str = "user.note";
+pub(crate) const CAPABILITY: &str = "security.capability";
 
 const NAMES: [&[u8]; 4] = [b"a", b"b", b"new\nline", b"\xff\xfe bytes"];

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
 };
-use yadokari_layer::{PackOptions, pack};
+use yadokari_layer::{Compression, PackOptions, pack};
 use yadokari_rootfs::{
     OverlayMarks, OverlayUpper, Root, ScanError, ScanOptions, Snapshot, UnpackError, scan,
 };
@@ -333,6 +333,16 @@ fn an_edit_in_the_middle_of_a_huge_file_is_told_alike() {
     wait();
     let scanned = scan(&root, Some(&before), &options).unwrap();
     assert_eq!(diff(before.tree(), scanned.tree()).to_string(), "~ /huge\n");
+    let [one, other] = [&after, scanned.tree()].map(|after| {
+        let changes = diff(before.tree(), after);
+        let options = PackOptions {
+            compression: Compression::None,
+            ..PackOptions::default()
+        };
+        pack(&changes, &root, &options, &mut std::io::sink()).unwrap()
+    });
+    assert!(one.size > SIZE);
+    assert_eq!(one, other);
 }
 
 fn write_at(path: &Path, offset: u64, bytes: &[u8]) {

@@ -1,4 +1,4 @@
-//! The metadata of a directory that is lent to the other root.
+//! The metadata of a directory or file that is lent to the other root.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::directory;
 use crate::error::{At as _, Fault};
 
-/// Mode, owner, times and extended attributes of a directory.
+/// Mode, owner, times and extended attributes of a directory or file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Attributes {
     mode: u32,
@@ -25,8 +25,12 @@ pub(crate) struct Attributes {
 impl Attributes {
     /// Reads those of the directory at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, Fault> {
-        let handle = directory::open(path)?;
-        let stat = rustix::fs::fstat(&handle).at("look at", path)?;
+        Self::of(&directory::open(path)?, path)
+    }
+
+    /// Reads those of `handle`, which is `path`.
+    pub(crate) fn of(handle: &OwnedFd, path: &Path) -> Result<Self, Fault> {
+        let stat = rustix::fs::fstat(handle).at("look at", path)?;
         let nanos = |value| i64::try_from(value).unwrap_or(0);
         Ok(Self {
             mode: stat.st_mode & 0o7777,
@@ -34,14 +38,23 @@ impl Attributes {
             gid: stat.st_gid,
             accessed: (stat.st_atime, nanos(stat.st_atime_nsec)),
             modified: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
-            xattrs: read_xattrs(&handle).at("read the attributes of", path)?,
+            xattrs: read_xattrs(handle).at("read the attributes of", path)?,
         })
     }
 
     /// Gives them to the directory at `path`.
     pub(crate) fn apply(&self, path: &Path) -> Result<(), Fault> {
-        let handle = directory::open(path)?;
-        self.apply_to(&handle).at("set the attributes of", path)
+        self.apply_to(&directory::open(path)?, path)
+    }
+
+    /// Gives them to `handle`, which is `path`.
+    pub(crate) fn apply_to(&self, handle: &OwnedFd, path: &Path) -> Result<(), Fault> {
+        self.set(handle).at("set the attributes of", path)
+    }
+
+    /// Gives the mode alone to what is at `path`, which need not be open to anybody.
+    pub(crate) fn apply_mode(&self, path: &Path) -> Result<(), Fault> {
+        rustix::fs::chmod(path, Mode::from_raw_mode(self.mode)).at("set the mode of", path)
     }
 
     /// The permission bits.
@@ -56,7 +69,12 @@ impl Attributes {
         access(self) == access(other) && self.xattrs == other.xattrs
     }
 
-    fn apply_to(&self, handle: &OwnedFd) -> Result<(), Errno> {
+    /// Whether `other` is the same but for the time of the last access.
+    pub(crate) fn same_but_for_reading(&self, other: &Self) -> bool {
+        self.same_access(other) && self.modified == other.modified
+    }
+
+    fn set(&self, handle: &OwnedFd) -> Result<(), Errno> {
         // The owner first, since changing it clears mode bits.
         rustix::fs::fchown(
             handle,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{At as _, Fault};
 use crate::rootswap::attributes::Attributes;
 use crate::rootswap::swap::{
-    Entered, Swap, children, ignore_missing, is_directory, join, make_directory, names,
+    Entered, SPARES, Swap, children, ignore_missing, is_directory, join, make_directory, names,
 };
 
 impl Swap {
@@ -37,7 +37,7 @@ impl Swap {
             ("misfits", true),
             ("tmpfs", true),
             ("generated", true),
-            ("ready", true),
+            (SPARES, true),
         ] {
             let path = self.area.join(name);
             let removed = if disposable {

@@ -11,6 +11,7 @@ use crate::error::{At as _, Fault, RunError, fault};
 use crate::etc;
 use crate::mounts::{self, Placed, forbids_execution, is_executable};
 use crate::rootswap::journal::Record;
+use crate::rootswap::lent::{Lent, OF_RUNTIMES};
 use crate::rootswap::swap::Swap;
 use crate::spec::{Mount, MountSource, RunSpec};
 use crate::stubs::{Stubs, Times};
@@ -39,6 +40,7 @@ impl Grafts {
         spec: &RunSpec,
         resolv_conf: &[u8],
     ) -> Result<(), RunError> {
+        lend(swap, spec)?;
         let generated = generate(swap, spec, resolv_conf)?;
         let live = swap.live.clone();
         for placed in mounts::place(&live, generated.iter().chain(&spec.mounts))? {
@@ -225,7 +227,7 @@ fn copy_into_kept(
     )
 }
 
-/// Files of `/etc` that the runtime does not hold by a mount are grafted; those it holds get the added hosts.
+/// Files of `/etc` that the runtime does not hold by a mount, to be grafted.
 fn generate(swap: &mut Swap, spec: &RunSpec, resolv_conf: &[u8]) -> Result<Vec<Mount>, RunError> {
     let directory = swap.area.join("generated");
     fs::create_dir_all(&directory).at("make", &directory)?;
@@ -247,24 +249,28 @@ fn generate(swap: &mut Swap, spec: &RunSpec, resolv_conf: &[u8]) -> Result<Vec<M
             read_only: true,
         });
     }
-    let hosts = Path::new("etc/hosts");
-    if swap.kept.covers(hosts) && !spec.hosts.is_empty() {
-        append(swap, hosts, &etc::added_hosts(spec))?;
-    }
     Ok(mounts)
 }
 
-fn append(swap: &mut Swap, path: &Path, text: &str) -> Result<(), Fault> {
-    let file = swap.live.join(path);
-    let content = fs::read(&file).at("read", &file)?;
-    let stat = fs::metadata(&file).at("look at", &file)?;
-    let modified = (stat.mtime(), stat.mtime_nsec());
-    swap.note(Record::Rewrite {
-        path: path.to_owned(),
-        content: content.clone(),
-        modified,
-    })?;
-    fs::write(&file, [content.as_slice(), text.as_bytes()].concat()).at("write", &file)
+/// Takes down what the runtime's own files of `/etc` hold, and adds the hosts of `spec` for the run.
+fn lend(swap: &mut Swap, spec: &RunSpec) -> Result<(), Fault> {
+    for path in OF_RUNTIMES.map(Path::new) {
+        let live = swap.live.join(path);
+        if !swap.kept.covers(path) || !live.is_file() {
+            continue;
+        }
+        let added = match path.ends_with("hosts") {
+            true => etc::added_hosts(spec),
+            false => String::new(),
+        };
+        let file = Lent::read(&live)?.with(added);
+        swap.note(Record::Lend {
+            path: path.to_owned(),
+            file: file.clone(),
+        })?;
+        file.put(&live)?;
+    }
+    Ok(())
 }
 
 /// Who remembers the mount points that were made.
@@ -276,21 +282,12 @@ pub(crate) enum StubsKnown {
     ToJournal,
 }
 
-fn write_back(file: &Path, content: &[u8], (tv_sec, tv_nsec): (i64, i64)) -> Result<(), Fault> {
-    fs::write(file, content).at("write", file)?;
-    let time = rustix::fs::Timespec { tv_sec, tv_nsec };
-    let times = rustix::fs::Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
-    rustix::fs::utimensat(rustix::fs::CWD, file, &times, rustix::fs::AtFlags::empty())
-        .at("set the time of", file)
-}
-
-/// Takes every graft out again, the last first, as far as the journal says that it was put in.
+/// Takes every graft out again, the last first, as far as the journal says that it was put in. Gives the runtime's
+/// files that the command had changed.
 ///
 /// Works from whatever point the grafting was cut off at, and may be repeated.
-pub(crate) fn take_out(swap: &Swap, stubs: StubsKnown) -> Result<(), Fault> {
+pub(crate) fn take_out(swap: &Swap, stubs: StubsKnown) -> Result<Vec<PathBuf>, Fault> {
+    let mut changed = Vec::new();
     let mut number = swap.graft_count();
     for record in swap.journal.records().iter().rev() {
         match record {
@@ -305,17 +302,15 @@ pub(crate) fn take_out(swap: &Swap, stubs: StubsKnown) -> Result<(), Fault> {
             // A mount point may lie in what another graft put there, so it goes before that is taken out.
             Record::Stub { path } if stubs == StubsKnown::ToJournal => remove_stub(swap, path)?,
             Record::Copy { path } => remove_copy(&swap.live.join(path))?,
-            Record::Rewrite {
-                path,
-                content,
-                modified,
-            } => {
-                write_back(&swap.live.join(path), content, *modified)?;
+            Record::Lend { path, file } => {
+                if file.give_back(&swap.live.join(path))? {
+                    changed.push(path.clone());
+                }
             }
             _ => {}
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Removes a mount point of a killed run, which nobody remembers but the journal.

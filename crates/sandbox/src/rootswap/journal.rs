@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{At as _, Fault, RunError};
 use crate::rootswap::attributes::Attributes;
+use crate::rootswap::lent::Lent;
 use crate::rootswap::plan::Kept;
 use crate::spec::os_path;
 
@@ -75,12 +76,11 @@ pub(crate) enum Record {
         #[serde(with = "os_path")]
         path: PathBuf,
     },
-    /// A file that stays gets other content for the run; this is its own.
-    Rewrite {
+    /// A file that stays may get other content for the run; this is its own.
+    Lend {
         #[serde(with = "os_path")]
         path: PathBuf,
-        content: Vec<u8>,
-        modified: (i64, i64),
+        file: Lent,
     },
 }
 

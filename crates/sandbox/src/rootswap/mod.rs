@@ -12,6 +12,7 @@ mod gate;
 mod graft;
 mod held;
 mod journal;
+mod lent;
 mod plan;
 mod recover;
 mod session;
@@ -72,7 +73,7 @@ pub(crate) fn run(
     let mut exit = ended?;
     session.check_capture()?;
     exit.notes.extend(notes);
-    exit.notes.extend(session.note_about_left_processes());
+    exit.notes.extend(session.notes());
     Ok(exit)
 }
 
@@ -95,7 +96,9 @@ fn command(
         return Err(RunError::Cancelled);
     }
     let (open, guarded) = gate::divide(Path::new("/"), &boundary.hidden);
-    let mut gate = Gate::prepare(area, &boundary.hidden, &guarded, &open)?;
+    let fallback = || area.join(swap::SPARES);
+    let spares = spec.spares.clone().unwrap_or_else(fallback);
+    let mut gate = Gate::prepare(spares, &boundary.hidden, &guarded, &open)?;
     let (ours, theirs) = socket_pair()?;
     let started =
         process::start(|report| become_command(spec, boundary, &open, &gate, &theirs, report))?;
@@ -107,6 +110,7 @@ fn command(
         serve: &mut serve,
     });
     let ended = supervise::wait_and_serve(started.pid, leash, service)?;
+    gate.close();
     match ended {
         Ended::Exited(mut exit) => {
             exit.notes = started.notes;

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     /// Directories of the container that are shut meanwhile.
     shut: Shut,
     left: Option<u32>,
+    /// Files of the runtime that the command had changed.
+    changed: Vec<PathBuf>,
     finished: bool,
     /// Held as long as anything is not in its own place.
     _turn: OwnedFd,
@@ -74,6 +76,7 @@ impl Session {
             grafts: None,
             shut: Shut::default(),
             left: None,
+            changed: Vec::new(),
             finished: false,
             _turn: turn,
         }
@@ -117,7 +120,7 @@ impl Session {
         recover::return_mounts(&self.swap)?;
         let mut grafts = self.grafts.take().unwrap_or_default();
         let settled = grafts.settle();
-        graft::take_out(&self.swap, StubsKnown::ToGrafts)?;
+        self.changed = graft::take_out(&self.swap, StubsKnown::ToGrafts)?;
         grafts.remove_stubs()?;
         for (directory, times) in settled {
             rustix::fs::futimens(&directory, &times.timestamps()).at("set the times in", "/")?;
@@ -126,10 +129,15 @@ impl Session {
         self.swap.journal.finish()
     }
 
-    /// What is said of processes that outlived the command.
-    pub(crate) fn note_about_left_processes(&self) -> Option<Note> {
-        let count = self.left.filter(|count| *count > 0)?;
-        Some(Note::LeftProcesses { count })
+    /// What is said of processes that outlived the command, and of changes that no layer has.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = Note> {
+        let left = self.left.filter(|count| *count > 0);
+        let changed = self.changed.iter().map(|path| Note::NotKept {
+            path: format!("/{}", path.display()),
+        });
+        left.map(|count| Note::LeftProcesses { count })
+            .into_iter()
+            .chain(changed)
     }
 
     /// The first thing that the command left and that its root could not be given.

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{At as _, Fault};
+use crate::rootswap::lent::OF_RUNTIMES;
 use crate::rootswap::swap::{Swap, is_directory};
 use crate::spec::{RunSpec, User};
 
@@ -40,9 +41,7 @@ fn is_volume(path: &Path) -> bool {
     !["proc", "sys", "dev"]
         .iter()
         .any(|own| path.starts_with(own))
-        && !["etc/hosts", "etc/hostname", "etc/resolv.conf"]
-            .iter()
-            .any(|own| path == Path::new(own))
+        && !OF_RUNTIMES.iter().any(|own| path == Path::new(own))
 }
 
 /// Whether the image has nothing to do with a path. Where it has a directory like `/tmp`, its commands use it.

@@ -50,6 +50,9 @@ pub(super) struct Entered {
     pub(super) inverted: Option<PathBuf>,
 }
 
+/// Where a run without a directory for spares has them, in the swap's own.
+pub(crate) const SPARES: &str = "ready";
+
 impl Swap {
     /// Starts a swap; nothing moves.
     pub(crate) fn begin(

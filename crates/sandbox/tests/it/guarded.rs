@@ -165,3 +165,25 @@ fn a_command_may_put_links_in_place_of_its_shell_and_libraries() {
         stderr(&output)
     );
 }
+
+#[test]
+fn what_one_command_did_to_what_was_ready_the_next_one_does_not_find() {
+    let script = "cd /.yadokari/spares; if [ ! -e /first ]; then touch /first; for i in $(seq 384); do \
+            case $((i % 4)) in 0) touch $i/left;; 1) truncate -s 9 $i;; 2) dd if=/bin/busybox of=$i count=1 conv=notrunc;; esac; \
+            [ $((i % 7)) = 0 ] && chown 77 $i && chmod 4777 $i; done 2>/dev/null; true; \
+        else for i in $(seq 200); do : >> /new-file$i; done; for i in $(seq 100); do mkdir /new-dir$i; done; \
+            cat /new-file*; find /new-dir* -mindepth 1; stat -c '%F %a %u' /new* | sort | uniq -c; fi";
+    let mut spec = spec(script);
+    spec.spares = Some("/.yadokari/spares".into());
+    let around = format!("{RUN}; {RUN}; ls /.yadokari/spares | wc -l");
+    let Some(output) = run_in_container("", &spec, &around) else {
+        return;
+    };
+    let text = stdout(&output);
+    let seen = "    100 directory 755 0\n    200 regular empty file 644 0\n";
+    assert!(
+        text.starts_with(&format!("status 0\n{seen}status 0\n92\n")),
+        "{text} {}",
+        stderr(&output)
+    );
+}

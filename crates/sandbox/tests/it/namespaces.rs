@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use yadokari_sandbox::{Mount, MountSource, Network, Ulimit, User};
 
-use crate::support::{Ground, stderr, stdout};
+use crate::support::{Ground, install_driver, stderr, stdout};
 
 fn mount(target: &str, source: MountSource, read_only: bool) -> Mount {
     Mount {
@@ -173,6 +173,42 @@ fn another_user_has_no_capabilities() {
         fs::metadata(ground.root().join("tmp/mine")).unwrap().uid(),
         1000
     );
+}
+
+#[test]
+fn terminals_can_be_opened_and_the_kernels_settings_are_read_only() {
+    let Some(ground) = Ground::for_root() else {
+        return;
+    };
+    let spec = ground.spec(
+        "exec 3<>/dev/ptmx; ls /dev/pts; mount | grep -c 'on /sys .*(ro,'; mkdir /sys/fs/new",
+    );
+    let output = ground.run("namespaces", &spec);
+    assert_eq!(stdout(&output), "0\nptmx\n1\n", "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("Read-only file system"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn setuid_programs_work_for_other_users() {
+    let Some(ground) = Ground::for_root() else {
+        return;
+    };
+    install_driver(&ground.root());
+    let setuid = ground.root().join("bin/setuid");
+    fs::copy(ground.root().join("bin/driver"), &setuid).unwrap();
+    fs::set_permissions(&setuid, fs::Permissions::from_mode(0o4755)).unwrap();
+    let mut spec = ground.spec("/bin/driver who; /bin/setuid who");
+    spec.user = User {
+        uid: 1000,
+        gid: 1000,
+        groups: Vec::new(),
+    };
+    let output = ground.run("namespaces", &spec);
+    assert_eq!(stdout(&output), "1000\n0\n", "{}", stderr(&output));
 }
 
 #[test]

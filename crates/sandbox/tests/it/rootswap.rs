@@ -349,6 +349,28 @@ fn an_image_with_links_and_names_of_the_container_is_swapped() {
 }
 
 #[test]
+fn the_runtimes_files_are_what_they_were_and_the_log_says_that_they_had_changed() {
+    let mut spec = spec(
+        "echo 6.6.6.6 evil >> /etc/hosts; echo > /etc/resolv.conf; chmod 600 /etc/hostname; \
+         chown 77 /etc/hosts; grep -c -e evil -e 10.9.8.7 /etc/hosts",
+    );
+    spec.hosts = vec![("10.9.8.7".into(), "db".into())];
+    let files = "/etc/hosts /etc/resolv.conf /etc/hostname";
+    let look = format!("stat -c '%n %a %u:%g %s %Y' {files}; cat {files}");
+    let around =
+        format!("({look}) > /t/one; {RUN}; ({look}) > /t/two; cmp /t/one /t/two && echo FILES");
+    let Some(output) = run_in_container("true", &spec, &around) else {
+        return;
+    };
+    let (text, notes) = (stdout(&output), stderr(&output));
+    assert_eq!(text, "2\nstatus 0\nFILES\nSAME\n/builds/job\n", "{notes}");
+    for path in ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname"] {
+        let told = format!("what the command did to {path} is undone");
+        assert!(notes.contains(&told), "{notes}");
+    }
+}
+
+#[test]
 fn grafts_appear_and_go_back() {
     let mut spec = spec(
         "cat /run/secrets/key /dev/pipes/EOF; cat /opt/old; echo new > /opt/new; stat -c %a /scratch; touch /scratch/x; grep -c 10.9.8.7 /etc/hosts",

@@ -38,12 +38,18 @@ RUN id -u > /tmp/id && ! touch /not-mine
 ";
 
 /// Looks for what a job must not give away, once as user 0.
-const HOSTILE: &str = r#"FROM scratch
+const HOSTILE: &str = r#"FROM scratch AS keeper
+ADD busybox.tar /
+ENV PATH=/bin
+RUN --mount=type=secret,id=key test -s /run/secrets/key && sleep 1 && touch /kept
+FROM scratch
 ADD busybox.tar /
 ENV PATH=/bin
 RUN (cat /proc/[0-9]*/environ /kaniko/.docker/config.json /ctx/key /proc/[0-9]*/root/ctx/key /proc/[0-9]*/cwd/key; \
+     cat /run/secrets/* /proc/[0-9]*/root/run/secrets/*; \
      find /.yadokari /state -type f -exec cat {} +) 2>/dev/null | tr '\0' '\n' | grep PASSWORD; \
     kill -9 -1; echo ran-$((40+2))-on
+COPY --from=keeper /kept /
 "#;
 
 /// Looks again as another user. A volume that everybody may read is not tried.

@@ -5,20 +5,19 @@
 //! filesystem that can hold an upper directory, so this needs root.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use yadokari_testkit::{Registry, base, executor, needs, registry};
+use yadokari_testkit::base;
 
-use super::executor::high_water;
+use super::traced::Ground;
 
 /// Measures roots of all sizes, prints the table, and writes it to `file` if one is named.
 pub(super) fn run(file: Option<&Path>) -> Result<()> {
-    needs::root().map_err(|lack| anyhow::anyhow!("{lack}"))?;
-    let ground = Ground::new()?;
+    let ground = Ground::new(&base::busybox()?, "library/busybox", "latest")?;
     let (mut rows, mut beyond) = (Vec::new(), Vec::new());
     println!(
         "{:>8} {:<8} {:>12} {:>12} {:>8} {:>9}",
@@ -29,7 +28,7 @@ pub(super) fn run(file: Option<&Path>) -> Result<()> {
         let find = Row::of(files, "find", find(&context.join("files"))?, None);
         println!("{}", find.line(&find));
         for method in ["overlay", "scan"] {
-            let (times, peak) = ground.build(&context, method)?;
+            let (times, peak) = build(&ground, &context, method)?;
             let row = Row::of(files, method, times, peak);
             println!("{}", row.line(&find));
             beyond.extend(row.beyond(&find));
@@ -54,99 +53,23 @@ const MOST_MEMORY: u64 = 300 << 20;
 /// How many commands touch a file.
 const COMMANDS: usize = 20;
 
-/// A registry with a base image, and room for roots.
-struct Ground {
-    registry: Registry,
-    program: PathBuf,
-    scratch: tempfile::TempDir,
-}
-
-impl Ground {
-    fn new() -> Result<Self> {
-        let registry = Registry::start(registry::Options::default())?;
-        registry
-            .endpoint()
-            .push(&base::busybox()?, "library/busybox", "latest")?;
-        Ok(Self {
-            registry,
-            program: executor::path()?,
-            scratch: tempfile::tempdir()?,
-        })
-    }
-
-    /// Writes a Dockerfile and the files that it copies, a hundred in each directory.
-    fn context(&self, files: usize) -> Result<PathBuf> {
-        let context = self.scratch.path().join(files.to_string());
-        for number in 0..files {
-            let (group, directory) = (number / 10_000, number / 100 % 100);
-            let directory = context.join(format!("files/{group}/{directory}"));
-            if number.is_multiple_of(100) {
-                fs::create_dir_all(&directory)?;
-            }
-            fs::write(
-                directory.join(format!("file-{number}")),
-                format!("{number}\n"),
-            )?;
-        }
-        let runs = (0..COMMANDS).map(|number| format!("RUN echo {number} > /etc/step{number}\n"));
-        // The first command finds a root that nobody has looked at.
-        let dockerfile = format!(
-            "FROM busybox\nCOPY files /srv/files\nRUN mkdir -p /etc\n{}",
-            runs.collect::<String>()
-        );
-        fs::write(context.join("Dockerfile"), dockerfile)?;
-        Ok(context)
-    }
-
-    /// How long each search took, and the peak of the executor's memory in bytes.
-    fn build(&self, context: &Path, method: &str) -> Result<(Vec<Duration>, Option<u64>)> {
-        let trace = self.scratch.path().join("trace.json");
-        let state = tempfile::tempdir_in(self.scratch.path())?;
-        let mut child = Command::new(&self.program)
-            .arg("build")
-            .args(["--no-push", "--isolation=namespaces"])
-            .arg(format!("--snapshot={method}"))
-            .arg(format!("--registry-mirror={}", self.registry.address()))
-            .arg("--insecure-pull")
-            .arg(format!("--state-dir={}", state.path().display()))
-            .arg(format!("--trace={}", trace.display()))
-            .arg(context)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let mut peak = None;
-        let status = loop {
-            peak = peak.max(high_water(child.id()).ok());
-            match child.try_wait()? {
-                Some(status) => break status,
-                None => std::thread::sleep(Duration::from_millis(10)),
-            }
-        };
-        ensure!(
-            status.success(),
-            "the build with --snapshot={method} failed: {status}"
-        );
-        Ok((searches(&trace)?, peak))
-    }
-}
-
-/// The searches of a trace, but for the first.
-fn searches(trace: &Path) -> Result<Vec<Duration>> {
-    let trace: Value = serde_json::from_slice(&fs::read(trace)?)?;
-    let events = trace.get("traceEvents").unwrap_or(&trace).as_array();
-    let events = events.context("the trace is no list of events")?;
-    let searches = events.iter().filter(|event| event["cat"] == "snapshot");
-    let times: Vec<_> = searches
-        .filter_map(|event| event["dur"].as_u64().map(Duration::from_micros))
-        .skip(1)
-        .collect();
-    ensure!(
-        times.len() == COMMANDS,
-        "the trace has {} searches",
-        times.len()
+/// Builds with a way to find changes; gives how long each search took, and the peak of memory in bytes.
+fn build(ground: &Ground, context: &Path, method: &str) -> Result<(Vec<Duration>, Option<u64>)> {
+    let runs = (0..COMMANDS).map(|number| format!("RUN echo {number} > /etc/step{number}\n"));
+    // The first command finds a root that nobody has looked at.
+    let dockerfile = format!(
+        "FROM busybox\nCOPY files /srv/files\nRUN mkdir -p /etc\n{}",
+        runs.collect::<String>()
     );
-    Ok(times)
+    fs::write(context.join("Dockerfile"), dockerfile)?;
+    let build = ground.build(context, &["--no-push", &format!("--snapshot={method}")])?;
+    let searches: Vec<_> = build.spans("snapshot").into_iter().skip(1).collect();
+    ensure!(
+        searches.len() == COMMANDS,
+        "the trace has {} searches",
+        searches.len()
+    );
+    Ok((searches, build.peak))
 }
 
 /// How long `find` takes to look at every file, three times over.

@@ -13,6 +13,7 @@
 mod caller;
 mod calls;
 mod entries;
+mod fresh;
 mod guarded;
 mod identity;
 mod listing;
@@ -58,11 +59,11 @@ struct Bounds {
 }
 
 impl Gate {
-    /// Opens the `guarded` directories, and makes what is held ready for them below `area`.
+    /// Opens the `guarded` directories, and sees to what is held ready for them in the directory `spares`.
     ///
     /// `open` lies in them, and `hidden` too.
     pub(crate) fn prepare(
-        area: &Path,
+        spares: PathBuf,
         hidden: &[PathBuf],
         guarded: &[PathBuf],
         open: &[PathBuf],
@@ -78,7 +79,7 @@ impl Gate {
         };
         Ok(Self {
             bounds,
-            pool: Pool::prepare(area, open)?,
+            pool: Pool::prepare(spares, open)?,
             listings: Listings::default(),
         })
     }
@@ -91,6 +92,11 @@ impl Gate {
     /// Whether the command made something that it could not use.
     pub(crate) fn ran_dry(&self) -> bool {
         self.pool.ran_dry()
+    }
+
+    /// To be called when the command has ended: frees the room of what it removed.
+    pub(crate) fn close(&mut self) {
+        self.pool.close();
     }
 
     /// Answers one report, if there is one.

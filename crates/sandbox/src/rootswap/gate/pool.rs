@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::reclaim;
+use super::{fresh, reclaim};
 use crate::directory;
 use crate::error::{At as _, Fault};
 
@@ -37,16 +37,15 @@ pub(crate) struct Pool {
 
 /// What a new entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Directory,
     File,
     Pipe,
 }
 
 impl Pool {
-    /// Makes what is held ready, below `area`. `open` has rules of its own.
-    pub(super) fn prepare(area: &Path, open: &[PathBuf]) -> Result<Self, Fault> {
-        let place = area.join("ready");
+    /// Sees to it that enough is held ready in the directory `place`. `open` has rules of its own.
+    pub(super) fn prepare(place: PathBuf, open: &[PathBuf]) -> Result<Self, Fault> {
         fs::create_dir_all(&place).at("make", &place)?;
         let others = open.iter().filter_map(|path| rustix::fs::lstat(path).ok());
         let mut pool = Self {
@@ -60,16 +59,44 @@ impl Pool {
             made: 0,
             ran_dry: false,
         };
+        pool.take_up()?;
         for (kind, count) in [
             (Kind::Directory, DIRECTORIES),
             (Kind::File, FILES),
             (Kind::Pipe, PIPES),
         ] {
-            for _ in 0..count {
+            while pool.of_kind(kind).len() < count {
                 pool.make(kind)?;
             }
         }
         Ok(pool)
+    }
+
+    /// Takes up what an earlier command did not use, and removes what is not as new.
+    fn take_up(&mut self) -> Result<(), Fault> {
+        let place = self.place.clone();
+        for entry in fs::read_dir(&place).at("list", &place)? {
+            let path = entry.at("list", &place)?.path();
+            let Some((kind, inode)) = fresh::as_new(&path) else {
+                fresh::remove(&path).at("remove", &path)?;
+                continue;
+            };
+            let number = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
+            self.made = self.made.max(number.unwrap_or(0));
+            self.own.insert(inode);
+            self.of_kind(kind).push(path);
+        }
+        Ok(())
+    }
+
+    /// Removes what the command removed and may have open yet.
+    pub(super) fn close(&mut self) {
+        for path in std::mem::take(&mut self.retired) {
+            // What cannot be removed now is not as new, and goes before the next command.
+            let _ = fs::remove_file(path);
+        }
     }
 
     fn make(&mut self, kind: Kind) -> Result<(), Fault> {
@@ -321,11 +348,11 @@ fn strip(path: &Path) -> Result<(), Errno> {
     reclaim::strip(&handle, Mode::RWXU)
 }
 
-fn is_empty(directory: &OwnedFd) -> bool {
+pub(super) fn is_empty(directory: &OwnedFd) -> bool {
     directory::names(directory).is_ok_and(|names| names.is_empty())
 }
 
-fn inode(stat: &Stat) -> (u64, u64) {
+pub(super) fn inode(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
 

@@ -63,7 +63,7 @@ pub(super) fn strip(handle: impl AsFd, mode: Mode) -> Result<(), Errno> {
 }
 
 /// Labels of security modules and marks of the filesystem are not a command's to give.
-fn is_of_command(name: &[u8]) -> bool {
+pub(super) fn is_of_command(name: &[u8]) -> bool {
     !name.is_empty() && !name.starts_with(b"security.selinux") && !name.starts_with(b"trusted.")
 }
 
@@ -104,4 +104,5 @@ fn inode_of_line(line: &str) -> Option<u64> {
     (inode != 0).then_some(inode)
 }
 
-const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// The mode of files that are held ready.
+pub(super) const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);

@@ -1,6 +1,6 @@
 //! The container survives: `/` is the same after a build, however the build ended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use yadokari_testkit::process::{Signal, wait_until};
 use yadokari_testkit::{Container, Listing, needs, skip_unless};
@@ -23,8 +23,9 @@ COPY --from=one /etc/passwd-too /workspace/file /from-one/
 RUN rm -rf /usr /home && mkdir -p /workspace && echo y > /workspace/file && test ! -e /etc/apt
 "#;
 
-/// A build that waits inside a RUN until it is stopped.
-const WAITING: &str = "FROM debian:bookworm\nRUN mkdir /half && rm -rf /etc/apt && echo ran-$((40+2))-begun && sleep 1000\n";
+/// A build that waits inside a RUN until it is stopped. Its processes ignore signals, and one has left its session.
+const WAITING: &str = "FROM debian:bookworm\nRUN trap '' TERM INT HUP && mkdir /half && rm -rf /etc/apt && \
+    (setsid sleep 1001 &) && echo ran-$((40+2))-begun && sleep 1000\n";
 
 /// A job's container that stays up, with its root as it was at the start.
 pub(super) struct House<'g> {
@@ -121,27 +122,21 @@ fn a_build_stopped_in_the_middle_of_a_run_puts_everything_back() {
     skip_unless!(needs::debian());
     let (ground, project) = (Ground::debian(), Project::new(WAITING));
     let house = House::new(&ground, &project);
-    let mut build = house.container.spawn(&COMMAND).unwrap();
-    build
-        .wait_for("ran-42-begun", Duration::from_secs(120))
-        .unwrap();
-    assert_eq!(
-        house.container.signal(Signal::TERM, "--context=").unwrap(),
-        1
-    );
-    let ended = build.wait().unwrap();
-    assert_eq!(ended.status, 143, "{}", ended.output);
-    house.assert_unchanged("SIGTERM");
-    let processes = house.container.exec(&["ps", "-o", "comm"]).unwrap().output;
-    assert_eq!(
-        processes
-            .lines()
-            .skip(1)
-            .filter(|name| *name == "sleep")
-            .count(),
-        1,
-        "{processes}"
-    );
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+        let mut build = house.container.spawn(&COMMAND).unwrap();
+        build
+            .wait_for("ran-42-begun", Duration::from_secs(120))
+            .unwrap();
+        let sent = Instant::now();
+        assert_eq!(house.container.signal(signal, "--context=").unwrap(), 1);
+        let ended = build.wait().unwrap();
+        println!("{signal:?}: ended after {:?}", sent.elapsed());
+        assert_eq!(ended.status, code, "{}", ended.output);
+        house.assert_unchanged("a signal");
+        let processes = house.container.exec(&["ps", "-o", "args"]).unwrap().output;
+        let sleeping = processes.lines().filter(|line| line.contains("sleep"));
+        assert_eq!(sleeping.count(), 1, "{processes}");
+    }
 
     project.write("Dockerfile", RESTLESS);
     house.build(0, "a build after a stopped one");

@@ -134,3 +134,23 @@ fn builds_at_the_same_time_share_one_base() {
     });
     assert_eq!(place.bases().len(), 1, "{:?}", place.bases());
 }
+
+#[test]
+fn hundreds_of_layers_lie_below_a_command() {
+    skip_unless!(needs::root());
+    let place = Place::new();
+    let copies: String = (0..400)
+        .map(|number| format!("COPY Dockerfile /below/{number}\n"))
+        .collect();
+    let changes: String = (0..40)
+        .map(|number| format!("RUN rm /below/{number} && echo {number} >> /above\n"))
+        .collect();
+    let dockerfile = format!("FROM busybox AS one\n{copies}FROM one\n{changes}");
+    fs::write(place.path("context/Dockerfile"), dockerfile).unwrap();
+    for snapshot in ["overlay", "scan"] {
+        let (_, out) = place.build(snapshot, &[&format!("--snapshot={snapshot}")]);
+        assert_eq!(fs::read_dir(out.join("below")).unwrap().count(), 360);
+        let above = fs::read_to_string(out.join("above")).unwrap();
+        assert_eq!(above.lines().count(), 40);
+    }
+}

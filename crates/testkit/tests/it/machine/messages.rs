@@ -23,9 +23,14 @@ type Mistake = fn(&Place) -> String;
 /// Shown where it can be brought about, which is in a container: `environments::containers`.
 const ELSEWHERE: &str = "no kind of isolation works here";
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 24] = [
     ("/dist/app", |place| dockerfile(place, "COPY dist/app /")),
     ("/nope", |place| dockerfile(place, "COPY nope /")),
+    ("leads out", sub_path),
+    ("response status", |place| {
+        let server = Refusing::start(LOOPBACK, |_| 404);
+        dockerfile(place, &format!("ADD http://{}/file /", server.address()))
+    }),
     ("RUNN", |place| dockerfile(place, "RUNN true")),
     ("failed to read dockerfile", |place| {
         build(place, "FROM scratch\n", &["--file=other", "--no-push"])
@@ -132,6 +137,12 @@ fn no_right(place: &Place) -> String {
     });
     let project = with_login(&registry.address(), "right");
     pushed(place, &project, &registry.address())
+}
+
+fn sub_path(place: &Place) -> String {
+    let project = Project::new("FROM scratch\nCOPY hosts /\n");
+    std::os::unix::fs::symlink("/etc", project.join("link")).unwrap();
+    in_project(place, &project, &["--context-sub-path=link", "--no-push"])
 }
 
 fn refused(place: &Place, answer: fn(&Asked) -> u16) -> String {
