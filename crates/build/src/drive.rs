@@ -21,6 +21,7 @@ use crate::caching::record::chain;
 use crate::cancel::unless_cancelled;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Expectation, PlannedStep};
+use crate::movable::Movable;
 use crate::outputs::assemble::{Assembled, Encoding, Parts, assemble};
 use crate::outputs::early::Waiting;
 use crate::outputs::publish::{CONCURRENT, Finished, publish, refuse_unpushable};
@@ -269,6 +270,7 @@ impl Attempt<'_> {
             roots: Arc::new(roots),
             scratch: Arc::clone(&common.scratch),
             ground: Arc::clone(&common.ground),
+            movable: Movable::find(&*services.runner, inputs),
             transfers: AtomicU64::new(0),
             cache_mounts: Arc::clone(&common.cache_mounts),
             background: std::sync::Mutex::default(),

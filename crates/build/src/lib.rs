@@ -18,6 +18,7 @@ mod drive;
 mod error;
 mod events;
 mod meter;
+mod movable;
 mod outputs;
 mod planned;
 mod prepare;

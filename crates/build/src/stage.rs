@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tracing::Instrument as _;
 use yadokari_image::History;
 use yadokari_image::media_type::Family;
-use yadokari_plan::{Base, Key, Operation, Stage, StageId, Step};
+use yadokari_plan::{Base, Key, Operation, Source, Stage, StageId, Step};
 use yadokari_tree::{Tree, diff};
 
 use crate::caching::lookup::Hit;
@@ -342,18 +342,23 @@ async fn context_files(
     name: &str,
     directory: std::path::PathBuf,
 ) -> Result<StageFiles, BuildError> {
-    let stay = work.stay().await;
+    let source = Source::Named(name.to_owned());
+    let stay = work.stay_with(&source).await;
     let listed = work.named[name].files(work.services.threads).await?;
     drop(stay);
     let after = listed.tree().clone();
     let changes = Arc::new(diff(&Tree::empty(), &after));
     let contents: Arc<dyn yadokari_layer::Contents + Send + Sync> = listed;
     let label = label(work, work.services.clock.now());
+    let sources = match work.movable.has(&source) {
+        true => Sources::Movable,
+        false => Sources::Settled,
+    };
     let layer = pack::start(
         work,
         Arc::clone(&changes),
         Arc::clone(&contents),
-        Sources::Outside,
+        sources,
         label,
     )
     .await?;

@@ -78,7 +78,7 @@ impl At<'_> {
             }
             Source::Image(key) => return files_of(&self.work.image_files(key), self.work).await,
         };
-        let stay = self.work.stay().await;
+        let stay = self.work.stay_with(source).await;
         let files = local.files(threads).await?;
         drop(stay);
         Ok((files.tree().clone(), Some(Arc::clone(files.root()))))

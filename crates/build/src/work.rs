@@ -23,6 +23,7 @@ use crate::cache_mounts::CacheMounts;
 use crate::caching::lookup::{Caches, Hits};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::events::{Event, Events, StepId};
+use crate::movable::Movable;
 use crate::outputs::assemble::ImageLayer;
 use crate::outputs::early::Waiting;
 use crate::prepare::images::SourceImage;
@@ -69,6 +70,7 @@ pub(crate) struct Work {
     /// The directory that holds the roots, which lives as long as they do.
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) ground: Arc<RwLock<()>>,
+    pub(crate) movable: Movable,
     /// Numbers transfers in events.
     pub(crate) transfers: AtomicU64,
     /// The cache mounts of the whole build.
@@ -251,6 +253,17 @@ impl Work {
     /// Keeps commands from moving the root away while files outside the state directory are read.
     pub(crate) async fn stay(&self) -> OwnedRwLockReadGuard<()> {
         Arc::clone(&self.ground).read_owned().await
+    }
+
+    /// The same for what a step reads, if commands could move that away.
+    pub(crate) async fn stay_with(
+        &self,
+        source: &yadokari_plan::Source,
+    ) -> Option<OwnedRwLockReadGuard<()>> {
+        match self.movable.has(source) {
+            true => Some(self.stay().await),
+            false => None,
+        }
     }
 
     /// Whether a stage's disk has no other reader than the one that asks.

@@ -1,6 +1,7 @@
 //! The interface of all isolation modes.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,11 @@ pub trait Runner: Send + Sync {
 
     /// What this mode can do.
     fn abilities(&self) -> Abilities;
+
+    /// Whether a directory stays where it is while commands run, so that what is in it can be read through a handle of it.
+    fn leaves_in_place(&self, _directory: &Path) -> bool {
+        !self.abilities().moves_callers_root
+    }
 
     /// Whether [`RunSpec::overlay`] works with directories in the state directory, and with which marks.
     ///

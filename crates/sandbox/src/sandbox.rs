@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::container::ContainerHints;
 use crate::control::{self, Reply, Request, Task};
 use crate::error::{At as _, Fault, RunError};
 use crate::helper::HELPER_ARGUMENT;
-use crate::rootswap::WorkingDirectory;
+use crate::rootswap::{self, WorkingDirectory};
 use crate::runner::{Abilities, Confinement, Exit, Runner, Stream, no_overlay};
 use crate::spec::{Isolation, OverlayMarks, RunSpec};
 
@@ -155,6 +155,11 @@ impl Runner for Sandbox {
 
     fn abilities(&self) -> Abilities {
         Abilities::of(self.isolation)
+    }
+
+    fn leaves_in_place(&self, directory: &Path) -> bool {
+        !self.abilities().moves_callers_root
+            || rootswap::leaves_in_place(directory, &self.settings.state_dir)
     }
 
     fn overlay(&self) -> Result<OverlayMarks, RunError> {

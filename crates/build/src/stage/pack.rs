@@ -25,8 +25,8 @@ pub(crate) enum Sources {
     Moving,
     /// Nothing changes them any more.
     Settled,
-    /// They lie outside the state directory, where a RUN in another stage may move them away.
-    Outside,
+    /// They lie where a RUN may move them away: none begins before the layer is made.
+    Movable,
 }
 
 /// What is said of a layer besides its content.
@@ -63,7 +63,7 @@ pub(crate) async fn start(
         Sources::Settled => beside(work, move || {
             pack_directly(&spool, &changes, &*contents, options)
         }),
-        Sources::Outside => {
+        Sources::Movable => {
             let stay = work.stay().await;
             beside(work, move || {
                 let packed = pack_directly(&spool, &changes, &*contents, options);

@@ -55,7 +55,6 @@ pub(crate) async fn copy(
         limits: at.work.limits(),
         own: None,
     };
-    let outside = matches!(copy.from, Source::Context | Source::Named(_));
     let (mut placed, mut stay) = place(at, &job).await;
     if placed.as_ref().is_err_and(needs_own_files) {
         drop(stay);
@@ -79,8 +78,8 @@ pub(crate) async fn copy(
         changes: Arc::new(changes),
         after,
         contents: Arc::new(contents),
-        sources: if outside {
-            Sources::Outside
+        sources: if work.movable.has(&copy.from) {
+            Sources::Movable
         } else {
             Sources::Settled
         },
@@ -88,8 +87,11 @@ pub(crate) async fn copy(
 }
 
 /// Places all sources on a thread of its own; what they are read from stays where it is as long as the guard lives.
-async fn place(at: At<'_>, job: &Job) -> (Result<Placed, BuildError>, OwnedRwLockReadGuard<()>) {
-    let stay = at.work.stay().await;
+async fn place(
+    at: At<'_>,
+    job: &Job,
+) -> (Result<Placed, BuildError>, Option<OwnedRwLockReadGuard<()>>) {
+    let stay = at.work.stay_with(&job.copy.from).await;
     let job = job.clone();
     (blocking(move || job.place_all()).await, stay)
 }

@@ -22,7 +22,7 @@ pub(crate) struct Shown {
     root: Option<Arc<Root>>,
     path: TreePath,
     node: Node,
-    outside: bool,
+    source: Source,
 }
 
 impl Shown {
@@ -38,13 +38,12 @@ impl Shown {
             .resolve(asked.as_bytes(), Follow::All)
             .map_err(|_| missing())?;
         let node = found.node.ok_or_else(missing)?;
-        let outside = matches!(from, Source::Context | Source::Named(_));
         Ok(Self {
             path: found.path,
             node,
             tree,
             root,
-            outside,
+            source: from.clone(),
         })
     }
 
@@ -80,14 +79,13 @@ impl Shown {
             prefix: self.path.clone(),
         };
         let (node, subtree) = (self.node.clone(), self.tree.subtree(&self.path));
-        let (path, stay) = (path.to_owned(), at.work.stay().await);
-        let outside = self.outside;
+        let (path, stay) = (path.to_owned(), at.work.stay_with(&self.source).await);
         blocking(move || {
             let copied = match subtree {
                 Some(tree) => copy_tree(&tree, &below, &path),
                 None => copy_file(&node, &below, &path),
             };
-            drop(outside.then_some(stay));
+            drop(stay);
             copied
         })
         .await

@@ -21,6 +21,7 @@ mod swap;
 
 use std::convert::Infallible;
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -35,11 +36,12 @@ use crate::probe::ProbeAnswer;
 use crate::process::{self, Report};
 use crate::rootswap::attributes::Attributes;
 use crate::rootswap::gate::Gate;
+use crate::rootswap::plan::Kept;
 use crate::rootswap::shield::Gap;
 use crate::runner::{Confinement, Exit, Note};
 use crate::spec::{MountSource, RunSpec};
 use crate::supervise::{self, Ended, Service};
-use crate::{capabilities, directory, etc, landlock, reap, stubs};
+use crate::{capabilities, directory, etc, landlock, namespaces, reap, stubs};
 
 pub(crate) use held::{WorkingDirectory, by_this_process};
 pub use recover::{RecoverError, Recovered, occupant, recover};
@@ -193,6 +195,18 @@ fn confine(
             })
         }
     }
+}
+
+/// Whether swaps leave a directory where it is: in a mount of the container, or in the state directory.
+pub(crate) fn leaves_in_place(directory: &Path, state_dir: &Path) -> bool {
+    let look = || {
+        let directory = fs::canonicalize(directory)?;
+        let mountinfo = fs::read("/proc/self/mountinfo")?;
+        let kept = Kept::of_container(namespaces::mount_points(&mountinfo), state_dir);
+        let below = directory.strip_prefix("/").unwrap_or(&directory);
+        Ok::<_, io::Error>(kept.covers(below))
+    };
+    look().unwrap_or(false)
 }
 
 /// The swap's own directory below the state directory.

@@ -198,3 +198,32 @@ fn a_killed_executor_leaves_the_container_as_it_was() {
     project.write("Dockerfile", "FROM busybox\nRUN true\n");
     house.build(0, "a build after a killed one");
 }
+
+/// A context that commands move away with the rest of the container, and one that stays.
+#[test]
+fn a_context_is_read_to_its_end_wherever_it_lies() {
+    skip_without_ground!();
+    let dockerfile = "FROM busybox AS other\nRUN sleep 0.3 && touch /other\nFROM busybox\nCOPY noise /noise\n\
+        RUN test ! -e /context && sleep 0.1 && md5sum /noise > /sum\nCOPY --from=other /other /\nCOPY noise /again\n\
+        RUN md5sum < /again | grep -q \"$(cut -c-32 /sum)\"\n";
+    let (ground, project) = (Ground::busybox(), Project::new(dockerfile));
+    let noise: Vec<u8> = (0..8_u32 << 20)
+        .map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    std::fs::write(project.join("noise"), noise).unwrap();
+    let house = House::new(&ground, &project);
+    let mut digests = Vec::new();
+    for context in ["/context", "/builds/group/project"] {
+        let script = format!(
+            "cp -r /builds/group/project /context; \
+             /kaniko/executor --context={context} --no-push --reproducible --digest-file=/digest; s=$?; \
+             cat /digest; rm -r /digest /context; exit $s"
+        );
+        let build = house.container.exec(&["sh", "-c", &script]).unwrap();
+        assert_eq!(build.status, 0, "{}", build.output);
+        let at = build.output.rfind("sha256:").unwrap();
+        digests.push(build.output[at..].to_owned());
+    }
+    assert_eq!(digests[0], digests[1]);
+    house.assert_unchanged("builds of two contexts");
+}
