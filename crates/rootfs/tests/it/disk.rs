@@ -10,7 +10,7 @@ use yadokari_rootfs::{Root, hash_files};
 use yadokari_testkit::needs;
 use yadokari_tree::Tree;
 
-use crate::mutator::{CAPABILITY, NOTE};
+use crate::mutator::CAPABILITY;
 
 /// One entry, described by everything a layer could tell about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(crate) struct Seen {
     pub(crate) mtime: (i64, i64),
     /// Bytes, link target or device number.
     pub(crate) content: Vec<u8>,
-    /// Those that a mutator gives, by name.
-    pub(crate) attributes: Vec<(&'static str, Vec<u8>)>,
+    /// The one extended attribute that counts as a change; others come along with one.
+    pub(crate) capability: Option<Vec<u8>>,
 }
 
 /// Everything below a directory, sockets left out.
@@ -73,20 +73,15 @@ fn describe(path: &Path) -> Option<Seen> {
             (metadata.mtime(), metadata.mtime_nsec())
         },
         content,
-        attributes: attributes(path),
+        capability: capability(path),
     })
 }
 
-fn attributes(path: &Path) -> Vec<(&'static str, Vec<u8>)> {
-    let mut found = Vec::new();
-    for name in [NOTE, CAPABILITY] {
-        let mut value = vec![0; 64];
-        if let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value[..]) {
-            value.truncate(length);
-            found.push((name, value));
-        }
-    }
-    found
+fn capability(path: &Path) -> Option<Vec<u8>> {
+    let mut value = vec![0; 64];
+    let length = rustix::fs::lgetxattr(path, CAPABILITY, &mut value[..]).ok()?;
+    value.truncate(length);
+    Some(value)
 }
 
 /// Which names are one inode, as sets of names.

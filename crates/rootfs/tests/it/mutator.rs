@@ -312,7 +312,7 @@ fn deep(mut path: PathBuf, depth: u8) -> io::Result<()> {
 }
 
 /// The extended attributes that deeds give and take.
-pub(crate) const NOTE: &str = "user.note";
+const NOTE: &str = "user.note";
 pub(crate) const CAPABILITY: &str = "security.capability";
 
 const NAMES: [&[u8]; 4] = [b"a", b"b", b"new\nline", b"\xff\xfe bytes"];
