@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicU64;
 
 use futures::FutureExt as _;
 use futures::future::try_join_all;
-use tempfile::TempDir;
 use tokio::sync::{Mutex, RwLock, Semaphore};
 use tracing::Instrument as _;
 use yadokari_cache::Trail;
@@ -34,7 +33,7 @@ use crate::stage::layers::FinishedLayer;
 use crate::stage::pack;
 use crate::stage::single::single_layer;
 use crate::stage::stages::Stages;
-use crate::state::Scratch;
+use crate::state::{Roots, Scratch};
 use crate::time::format;
 use crate::trace::work_span;
 use crate::turns::Turns;
@@ -241,8 +240,7 @@ impl Attempt<'_> {
         } = prepared;
         let (request, services) = (self.request, self.services);
         let (inputs, common) = (self.inputs, self.common);
-        let roots = TempDir::with_prefix_in("roots-", common.scratch.path())
-            .map_err(|source| BuildError::disk(common.scratch.path(), source))?;
+        let roots = Roots::new(&common.scratch, services.threads)?;
         let image_files = schedule.images.iter().enumerate().map(|(index, key)| {
             let directory = roots.path().join(format!("image-{index}"));
             let files = StageFiles::of_image(resolved.images[key].layers(), directory);

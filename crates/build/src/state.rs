@@ -17,6 +17,48 @@ pub(crate) struct Scratch {
     _lock: File,
 }
 
+/// A directory for the roots of one image, removed with them on all cores.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    path: PathBuf,
+    threads: usize,
+}
+
+impl Roots {
+    /// Makes one in the directory of a build.
+    pub(crate) fn new(scratch: &Scratch, threads: usize) -> Result<Self, BuildError> {
+        let made = TempDir::with_prefix_in("roots-", scratch.path());
+        let made = made.map_err(|source| BuildError::disk(scratch.path(), source))?;
+        Ok(Self {
+            path: made.keep(),
+            threads,
+        })
+    }
+
+    /// Takes over a directory of a test.
+    #[cfg(test)]
+    pub(crate) fn in_place_of(directory: TempDir) -> Self {
+        Self {
+            path: directory.keep(),
+            threads: 1,
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Roots {
+    fn drop(&mut self) {
+        if let Err(error) = yadokari_rootfs::remove_tree(&self.path, self.threads) {
+            // The directory of the build goes later, with what is left here.
+            tracing::debug!(%error, "removing the roots");
+        }
+    }
+}
+
 /// What the names of build directories start with.
 const PREFIX: &str = "build-";
 

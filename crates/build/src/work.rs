@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::future::BoxFuture;
-use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
@@ -34,7 +33,7 @@ use crate::services::Services;
 use crate::ssh::Agents;
 use crate::stage::files::StageFiles;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
-use crate::state::Scratch;
+use crate::state::{Roots, Scratch};
 use crate::step::remote::Remotes;
 use crate::trace::beside_span;
 use crate::turns::Turns;
@@ -66,7 +65,7 @@ pub(crate) struct Work {
     pub(crate) spool: Spool,
     /// Unpacked base images, shared with other builds.
     pub(crate) bases: Bases,
-    pub(crate) roots: Arc<TempDir>,
+    pub(crate) roots: Arc<Roots>,
     /// The directory that holds the roots, which lives as long as they do.
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) ground: Arc<RwLock<()>>,

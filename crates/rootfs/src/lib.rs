@@ -60,6 +60,7 @@ pub use error::{CopyError, DiskError, ScanError, UnpackError};
 pub use hash::hash_files;
 pub use overlay::{OverlayMarks, OverlayUpper};
 pub use place::Shortfalls;
+pub use remove::remove_tree;
 pub use root::Root;
 pub use scan::{ScanOptions, scan, walk};
 pub use selection::{Exclude, ExcludePredicate};

@@ -1,6 +1,10 @@
 //! Removal of whole subtrees, however deep and however locked by their modes.
 
+use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -27,6 +31,54 @@ pub(crate) fn remove_children(dir: &Dir) -> io::Result<()> {
         remove_all(dir, name)?;
     }
     Ok(())
+}
+
+/// Deletes a directory with everything below it, on several threads. Links are removed, never followed.
+///
+/// # Errors
+///
+/// What the kernel says; the directory may then be half gone.
+pub fn remove_tree(path: &Path, threads: usize) -> io::Result<()> {
+    let top = Arc::new(Dir::open(path)?);
+    let parts = Mutex::new(parts(&top)?);
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let work = || {
+        while let Some((dir, name)) = next() {
+            remove_all(&dir, &name)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let done = others.into_iter().map(|other| match other.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        done.fold(own, |sum: io::Result<()>, done| sum.and(done))
+    })?;
+    remove_children(&top)?;
+    std::fs::remove_dir(path)
+}
+
+/// Entries near the top, each with the directory it is in: enough of them for threads to share, and not all of a directory
+/// that has very many.
+fn parts(top: &Arc<Dir>) -> io::Result<Vec<(Arc<Dir>, Vec<u8>)>> {
+    let (mut parts, mut entered) = (Vec::new(), 0);
+    let mut queue = VecDeque::from([Arc::clone(top)]);
+    let mut buffer = ListingBuffer::new();
+    while let Some(dir) = queue.pop_front() {
+        let listing = Listing::read(&dir.listable()?, &mut buffer)?;
+        for (name, kind) in listing.iter().take(MOST_PARTS) {
+            if kind == FileType::Directory && entered < MOST_ENTERED {
+                entered += 1;
+                queue.push_back(Arc::new(open(&dir, name)?));
+            } else {
+                parts.push((Arc::clone(&dir), name.to_vec()));
+            }
+        }
+    }
+    Ok(parts)
 }
 
 fn remove_directory(dir: &Dir, name: &[u8]) -> io::Result<()> {
@@ -129,6 +181,10 @@ fn is_directory_error(error: &io::Error) -> bool {
     code == Some(Errno::ISDIR.raw_os_error()) || code == Some(Errno::PERM.raw_os_error())
 }
 
+/// How many directories are divided, and into how many parts at most.
+const MOST_ENTERED: usize = 64;
+const MOST_PARTS: usize = 1000;
+
 const OWNER_ONLY: u16 = 0o700;
 const DEPTH: usize = 64;
 
@@ -154,6 +210,30 @@ mod tests {
             let (_temp, root) = nested(depth);
             remove_all(&root, b"moved-1").unwrap();
             assert!(root.stat(b"moved-1").is_err(), "{depth}");
+        }
+    }
+
+    #[test]
+    fn several_threads_remove_all_of_it_and_nothing_else() {
+        for threads in [1, 3] {
+            let temp = tempfile::tempdir().unwrap();
+            let (kept, gone) = (temp.path().join("kept"), temp.path().join("gone"));
+            std::fs::create_dir_all(&kept).unwrap();
+            std::fs::write(kept.join("file"), "x").unwrap();
+            for number in 0..100 {
+                let directory = gone.join(format!("{}/{number}/a/b", number % 3));
+                std::fs::create_dir_all(&directory).unwrap();
+                for name in ["one", "two"] {
+                    std::fs::write(directory.join(name), "x").unwrap();
+                }
+                std::os::unix::fs::symlink(&kept, directory.join("link")).unwrap();
+            }
+            std::os::unix::fs::symlink(&kept, gone.join("link")).unwrap();
+            for number in 0..MOST_PARTS + 10 {
+                std::fs::write(gone.join(number.to_string()), "x").unwrap();
+            }
+            remove_tree(&gone, threads).unwrap();
+            assert!(!gone.exists() && kept.join("file").exists());
         }
     }
 

@@ -9,6 +9,8 @@ use yadokari_layer::Contents;
 use yadokari_rootfs::Root;
 use yadokari_tree::{Name, Node, TreePath};
 
+use crate::state::Roots;
+
 /// One file's bytes. Small, since a step can add a million files.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
@@ -57,7 +59,7 @@ pub(crate) struct ScratchPath {
     /// The file.
     pub(crate) path: PathBuf,
     /// The directory it lies in, deleted when the last file of it is no longer needed.
-    pub(crate) _directory: Option<Arc<tempfile::TempDir>>,
+    pub(crate) _directory: Option<Arc<Roots>>,
 }
 
 /// The origins of all files that a step adds, by their place in the stage.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use tokio::sync::OwnedRwLockReadGuard;
 use yadokari_dockerfile::value::owner::Owner as OwnerWords;
 use yadokari_layer::{ArchiveKind, Contents, LayerReader, Limits};
@@ -22,6 +21,7 @@ use crate::copy::{
 use crate::error::{BuildError, BuildErrorKind};
 use crate::stage::files::StageFiles;
 use crate::stage::pack::Sources;
+use crate::state::Roots;
 use crate::time::timestamp;
 use crate::users::Accounts;
 
@@ -165,7 +165,7 @@ struct Job {
     remotes: Vec<Arc<Fetched>>,
     owner: Option<Owner>,
     now: Timestamp,
-    scratch: Arc<TempDir>,
+    scratch: Arc<Roots>,
     limits: Limits,
     /// The stage's own files on disk, where they are needed.
     own: Option<Arc<Root>>,

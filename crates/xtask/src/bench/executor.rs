@@ -12,33 +12,47 @@ use super::builder::{Bench, Builder, Sample};
 
 /// Our executor in our own image.
 #[derive(Debug)]
-pub(super) struct Executor {
-    image: String,
+pub(super) struct Executor<'b> {
+    image: Image<'b>,
     traces: Option<PathBuf>,
 }
 
-impl Executor {
-    pub(super) fn new(bench: &Bench, program: &Path, traces: Option<PathBuf>) -> Result<Self> {
+/// An image that is used, and so not pruned with what other builders leave.
+#[derive(Debug)]
+pub(super) struct Image<'b> {
+    pub(super) name: String,
+    _user: Container<'b>,
+}
+
+impl<'b> Image<'b> {
+    pub(super) fn keep(bench: &'b Bench, name: &str) -> Result<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            _user: bench.docker.container(name).create()?,
+        })
+    }
+}
+
+impl<'b> Executor<'b> {
+    pub(super) fn new(bench: &'b Bench, program: &Path, traces: Option<PathBuf>) -> Result<Self> {
         if let Some(directory) = &traces {
             std::fs::create_dir_all(directory)?;
         }
+        let image = bench.docker.executor_image(program, Flavour::Executor)?;
         Ok(Self {
-            image: bench
-                .docker
-                .executor_image(program, Flavour::Executor)?
-                .to_owned(),
+            image: Image::keep(bench, image)?,
             traces: traces.map(std::path::absolute).transpose()?,
         })
     }
 }
 
-impl Builder for Executor {
+impl Builder for Executor<'_> {
     fn name(&self) -> &'static str {
         "yadokari"
     }
 
     fn build(&self, bench: &Bench, context: &Path, name: &str) -> Result<Sample> {
-        let mut spec = bench.docker.container(&self.image);
+        let mut spec = bench.docker.container(&self.image.name);
         let mut words = words(bench, name);
         words.push("--cache-copy-layers".into());
         if let Some(directory) = &self.traces {

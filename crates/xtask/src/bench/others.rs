@@ -108,25 +108,25 @@ impl Builder for Buildah {
 
 /// kaniko's executor, in the same kind of container as ours.
 #[derive(Debug)]
-pub(super) struct Kaniko {
-    image: String,
+pub(super) struct Kaniko<'b> {
+    image: executor::Image<'b>,
 }
 
-impl Kaniko {
-    pub(super) fn load(bench: &Bench, archive: &Path) -> Result<Self> {
+impl<'b> Kaniko<'b> {
+    pub(super) fn load(bench: &'b Bench, archive: &Path) -> Result<Self> {
         Ok(Self {
-            image: executor::load(bench, archive)?,
+            image: executor::Image::keep(bench, &executor::load(bench, archive)?)?,
         })
     }
 }
 
-impl Builder for Kaniko {
+impl Builder for Kaniko<'_> {
     fn name(&self) -> &'static str {
         "kaniko"
     }
 
     fn build(&self, bench: &Bench, context: &Path, name: &str) -> Result<Sample> {
-        let spec = bench.docker.container(&self.image);
+        let spec = bench.docker.container(&self.image.name);
         let words = executor::words(bench, name);
         let container = spec.volume(context, "/workspace").args(words).create()?;
         executor::run(&container)

@@ -11,6 +11,7 @@ use yadokari_tree::{
 
 use super::origin::ScratchPath;
 use super::{CopyFailure, Origin, Placement, shown};
+use crate::state::Roots;
 
 /// Why an archive could not be extracted.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum ExtractFailure {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extraction<'a> {
     /// Where bytes are kept until the layer is written.
-    pub(crate) scratch: &'a Arc<tempfile::TempDir>,
+    pub(crate) scratch: &'a Arc<Roots>,
     /// The files of the layers below, if they are on disk. Only hard links to them need that.
     pub(crate) below: Option<&'a Arc<Root>>,
 }
@@ -262,10 +263,7 @@ fn origin_below(path: &TreePath, extraction: Extraction<'_>) -> Result<Origin, E
 }
 
 /// Writes a member's bytes into a scratch file of its own.
-fn keep(
-    content: &mut dyn Read,
-    scratch: &Arc<tempfile::TempDir>,
-) -> io::Result<(Origin, ContentDigest)> {
+fn keep(content: &mut dyn Read, scratch: &Arc<Roots>) -> io::Result<(Origin, ContentDigest)> {
     let (mut file, path) = tempfile::NamedTempFile::new_in(scratch.path())?.keep()?;
     let digest = copy_digesting(content, &mut file)?;
     Ok((

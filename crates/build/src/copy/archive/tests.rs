@@ -6,6 +6,7 @@ use yadokari_tree::{Timestamp, diff, tree};
 
 use super::*;
 use crate::copy::{Owner, Rules};
+use crate::state::Roots;
 
 const NOW: Timestamp = Timestamp {
     seconds: 99,
@@ -50,7 +51,7 @@ fn extract_with(
 ) -> Result<(Tree, Tree, crate::copy::Origins), ExtractFailure> {
     let start = tree(below);
     let mut placement = Placement::new(start.clone(), rules);
-    let scratch = Arc::new(tempfile::tempdir().unwrap());
+    let scratch = Arc::new(Roots::in_place_of(tempfile::tempdir().unwrap()));
     let reader = LayerReader::new(Cursor::new(archive(members)), Limits::default()).unwrap();
     let extraction = Extraction {
         scratch: &scratch,
@@ -279,7 +280,7 @@ fn a_hard_link_to_a_file_below_takes_its_bytes_and_gives_it_the_links_header() {
     let root = Arc::new(Root::create(disk.path().join("root")).unwrap());
     std::fs::create_dir(root.path().join("o")).unwrap();
     std::fs::write(root.path().join("o/old"), "below").unwrap();
-    let scratch = Arc::new(tempfile::tempdir().unwrap());
+    let scratch = Arc::new(Roots::in_place_of(tempfile::tempdir().unwrap()));
     let members = [("new", LINK, 0o640, "old"), ("old", FILE, 0o600, "later")];
     let extract = |members: &[Member], below| {
         let start = tree("/o/old 0644 below");
@@ -364,7 +365,7 @@ fn a_link_to_a_file_below_needs_its_bytes_though_its_directory_was_added_to() {
     for selected in crate::copy::select(&source, "s").unwrap() {
         placement.copy(&selected, None, "/d").unwrap();
     }
-    let scratch = Arc::new(tempfile::tempdir().unwrap());
+    let scratch = Arc::new(Roots::in_place_of(tempfile::tempdir().unwrap()));
     let bytes = archive(&[("link", LINK, 0o644, "old")]);
     let reader = LayerReader::new(Cursor::new(bytes), Limits::default()).unwrap();
     let extraction = Extraction {
