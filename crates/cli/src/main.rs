@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         return helper_main(arguments);
     }
     conceal_environment();
+    // With huge pages the allocator takes twice the memory. Commands get theirs back.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     // A provider that is already there is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     yadokari::run(&Environment::read())

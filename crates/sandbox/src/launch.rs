@@ -28,6 +28,8 @@ pub(crate) fn launch(
         .at("cannot enter", &spec.cwd)
         .map_err(RunError::WorkingDirectory)?;
     limit_resources(&spec.ulimits)?;
+    // The caller may do without; it is a matter of speed alone, and old kernels know nothing of it.
+    let _ = rustix::thread::disable_transparent_huge_pages(false);
     confine()?;
     if spec.security == Security::Sandbox {
         // Where no filter may be had, the runtime's own is in force, or the kernel has none for anybody.

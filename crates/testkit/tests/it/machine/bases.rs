@@ -10,7 +10,7 @@ use yadokari_testkit::{EmbeddedRegistry, base, executor, needs, process, skip_un
 /// Two stages on one base, a third on one of them, and an image that has no layer of the base.
 const DOCKERFILE: &str = "FROM busybox AS one
 ARG WORD
-RUN echo one $WORD > /one && rm /bin/cat && mkdir -p /usr/new
+RUN echo one $WORD > /one && rm /bin/cat && mkdir -p /usr/new && ! grep THP_enabled:.0 /proc/self/status
 FROM busybox AS two
 ARG WORD
 RUN --mount=type=bind,from=one,source=/,target=/below cat /below/one > /two && ! ls /below/bin/cat && ls /bin/cat >> /two
