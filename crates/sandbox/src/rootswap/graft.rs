@@ -303,9 +303,8 @@ pub(crate) fn take_out(swap: &Swap, stubs: StubsKnown) -> Result<Vec<PathBuf>, F
             Record::Stub { path } if stubs == StubsKnown::ToJournal => remove_stub(swap, path)?,
             Record::Copy { path } => remove_copy(&swap.live.join(path))?,
             Record::Lend { path, file } => {
-                if file.give_back(&swap.live.join(path))? {
-                    changed.push(path.clone());
-                }
+                let foreign = file.give_back(&swap.live.join(path))?;
+                changed.extend(foreign.then(|| path.clone()));
             }
             _ => {}
         }

@@ -88,10 +88,12 @@ mod tests {
     fn whatever_was_done_to_a_file_is_undone() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("hosts");
-        let deeds: [(fn(&Path), bool); 4] = [
+        /// What is done, and whether that is told.
+        type Deed = (fn(&Path), bool);
+        let deeds: [Deed; 4] = [
             (|_| (), false),
             (
-                |path| fs::set_permissions(path, Permissions::from_mode(0)).unwrap(),
+                |path| fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap(),
                 true,
             ),
             (|path| fs::write(path, "shorter").unwrap(), true),

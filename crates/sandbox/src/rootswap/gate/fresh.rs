@@ -105,9 +105,9 @@ mod tests {
             assert!(as_new(&file).is_none(), "{number}");
             assert!(as_new(&folder).is_some());
         }
-        let deeds: [&dyn Fn(); 2] = [&|| fs::write(folder.join("file"), "x").unwrap(), &|| {
-            fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap()
-        }];
+        let fill = || fs::write(folder.join("file"), "x").unwrap();
+        let open = || fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        let deeds: [&dyn Fn(); 2] = [&fill, &open];
         for (number, deed) in deeds.iter().enumerate() {
             make();
             deed();
