@@ -230,7 +230,7 @@ mod tests {
             }
             std::os::unix::fs::symlink(&kept, gone.join("link")).unwrap();
             for number in 0..MOST_PARTS + 10 {
-                std::fs::write(gone.join(number.to_string()), "x").unwrap();
+                std::fs::write(gone.join(format!("file-{number}")), "x").unwrap();
             }
             remove_tree(&gone, threads).unwrap();
             assert!(!gone.exists() && kept.join("file").exists());
