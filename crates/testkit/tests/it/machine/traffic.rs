@@ -8,11 +8,12 @@ use yadokari_testkit::{
     Registry, Tap, base, executor, needs, process, registry, skip_unless, validate,
 };
 
-/// One image of four layers, two of which a RUN makes.
+/// One image of four layers, two of which a RUN makes. The copy has another name: under its own it would be the very layer of
+/// the RUN, and be sent again or not as that has arrived by then.
 const DOCKERFILE: &str = "FROM busybox AS build
 RUN head -c 3000000 /dev/urandom > /data
 FROM busybox
-COPY --from=build /data /data
+COPY --from=build /data /copy
 COPY Dockerfile /Dockerfile
 RUN head -c 1000000 /dev/urandom > /more
 CMD [\"cat\", \"/Dockerfile\"]
@@ -98,9 +99,8 @@ fn a_build_asks_for_no_more_than_it_needs() {
     let flags = ["--cache", "--cache-repo", &cache];
 
     let cold = place.build("cold push", first.path(), &["app:1"], &flags);
-    // The base, the data and their copy, and the last layer: what is in the cache is mounted where the image is. The copy
-    // is the same layer as the data, and is not sent where those have arrived by then.
-    assert!((5_000_000..8_600_000).contains(&cold.sent), "{cold:?}");
+    // The base, the data and their copy, and the last layer: what is in the cache is mounted where the image is.
+    assert!((7_000_000..8_600_000).contains(&cold.sent), "{cold:?}");
     assert!(cold.total() <= 80, "{cold:?}");
 
     let again = place.build("repeat push", first.path(), &["app:2"], &flags);
