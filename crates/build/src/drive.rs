@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::FutureExt as _;
 use futures::future::try_join_all;
-use tokio::sync::{Mutex, RwLock, Semaphore};
+use tokio::sync::{Mutex, RwLock};
 use tracing::Instrument as _;
 use yadokari_cache::Trail;
 use yadokari_image::{Descriptor, Digest, Platform};
@@ -33,9 +32,11 @@ use crate::stage::layers::FinishedLayer;
 use crate::stage::pack;
 use crate::stage::single::single_layer;
 use crate::stage::stages::Stages;
+use crate::stage::trees::Trees;
 use crate::state::{Roots, Scratch};
 use crate::time::format;
 use crate::trace::work_span;
+use crate::transfers::Transfers;
 use crate::turns::Turns;
 use crate::work::{Work, step_id};
 
@@ -264,17 +265,21 @@ impl Attempt<'_> {
             images: resolved.images,
             remotes,
             spool: Spool::open(request.state_dir.join("blobs"))?,
+            trees: Trees::default(),
             bases: Bases::new(&request.state_dir),
             roots: Arc::new(roots),
             scratch: Arc::clone(&common.scratch),
             ground: Arc::clone(&common.ground),
             movable: Movable::find(&*services.runner, inputs),
-            transfers: AtomicU64::new(0),
+            transfers: Arc::new(Transfers::new(
+                Arc::clone(&services.events),
+                tracing::Span::current(),
+                CONCURRENT,
+            )),
             cache_mounts: Arc::clone(&common.cache_mounts),
             background: std::sync::Mutex::default(),
             span: tracing::Span::current(),
             told: std::sync::Mutex::default(),
-            uploads: Semaphore::new(CONCURRENT),
             turns: common.turns.clone(),
             waiting: Waiting::default(),
         })

@@ -30,6 +30,7 @@ mod state;
 mod step;
 mod time;
 mod trace;
+mod transfers;
 mod turns;
 mod users;
 mod work;

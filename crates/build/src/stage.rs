@@ -6,6 +6,7 @@ pub(crate) mod pack;
 pub(crate) mod rows;
 pub(crate) mod single;
 pub(crate) mod stages;
+pub(crate) mod trees;
 
 use std::sync::Arc;
 use std::time::SystemTime;

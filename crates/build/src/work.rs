@@ -3,25 +3,22 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::future::BoxFuture;
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 use yadokari_image::{Descriptor, DiffId, Digest, Reference, Repository};
 use yadokari_layer::{Limits, PackOptions, TarOptions};
 use yadokari_plan::{Base, ImageKey, Keys, Plan, StageId};
-use yadokari_registry::{Reader, Source};
 use yadokari_rootfs::ScanOptions;
-use yadokari_store::{Blob, Layout, ReceiveError, Spool};
+use yadokari_store::{Arrival, Blob, Layout, ReceiveError, Spool};
 use yadokari_tree::TreePath;
 
 use crate::bases::Bases;
 use crate::cache_mounts::CacheMounts;
 use crate::caching::lookup::{Caches, Hits};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::events::{Event, Events, StepId};
+use crate::events::{Event, StepId};
 use crate::movable::Movable;
 use crate::outputs::assemble::ImageLayer;
 use crate::outputs::early::Waiting;
@@ -33,9 +30,10 @@ use crate::services::Services;
 use crate::ssh::Agents;
 use crate::stage::files::StageFiles;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
+use crate::stage::trees::Trees;
 use crate::state::{Roots, Scratch};
 use crate::step::remote::Remotes;
-use crate::trace::beside_span;
+use crate::transfers::Transfers;
 use crate::turns::Turns;
 
 /// Everything a step may need besides its own stage.
@@ -63,6 +61,8 @@ pub(crate) struct Work {
     pub(crate) image_files: HashMap<ImageKey, Arc<Mutex<StageFiles>>>,
     pub(crate) remotes: Remotes,
     pub(crate) spool: Spool,
+    /// Trees of base images that some stage has read or unpacked.
+    pub(crate) trees: Trees,
     /// Unpacked base images, shared with other builds.
     pub(crate) bases: Bases,
     pub(crate) roots: Arc<Roots>,
@@ -70,14 +70,11 @@ pub(crate) struct Work {
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) ground: Arc<RwLock<()>>,
     pub(crate) movable: Movable,
-    /// Numbers transfers in events.
-    pub(crate) transfers: AtomicU64,
+    pub(crate) transfers: Arc<Transfers>,
     /// The cache mounts of the whole build.
     pub(crate) cache_mounts: Arc<CacheMounts>,
     /// Work nobody waits for until the image is there: cache records.
     pub(crate) background: std::sync::Mutex<Vec<JoinHandle<()>>>,
-    /// Bounds how many layers are pushed at the same time while the build goes on.
-    pub(crate) uploads: Semaphore,
     /// Who may compress and unpack.
     pub(crate) turns: Turns,
     /// Layers that are not pushed before a step has to be done.
@@ -137,9 +134,19 @@ impl Work {
 
     /// A layer's bytes on this machine, downloaded if they are elsewhere.
     pub(crate) async fn blob(&self, layer: &Layer) -> Result<Blob, BuildError> {
+        self.bring(layer, &Arrival::default()).await
+    }
+
+    /// As [`Work::blob`], for bytes that are read while they come.
+    pub(crate) async fn bring(&self, layer: &Layer, arrival: &Arrival) -> Result<Blob, BuildError> {
         let finished = layer.finished().await?;
-        let blob = self.fetched(&finished).await;
-        blob.map_err(|error| self.at_fault(&finished.listed, error))
+        match self.fetched(&finished, arrival).await {
+            Ok(blob) => {
+                arrival.complete(&blob);
+                Ok(blob)
+            }
+            Err(error) => Err(self.at_fault(&finished.listed, error)),
+        }
     }
 
     /// An error that has to do with a layer: one that came from the cache can be done without.
@@ -201,12 +208,12 @@ impl Work {
             .insert((repository.clone(), layer));
     }
 
-    async fn fetched(&self, layer: &FinishedLayer) -> Result<Blob, BuildError> {
+    async fn fetched(&self, layer: &FinishedLayer, arrival: &Arrival) -> Result<Blob, BuildError> {
         let descriptor = &layer.listed.descriptor;
         match &layer.place {
             Place::Spool(blob) => Ok(blob.clone()),
             Place::Directory(path) => Ok(Layout::open(path)?.blob(descriptor)?),
-            Place::Registry(reference) => self.download(reference, descriptor).await,
+            Place::Registry(reference) => self.download(reference, descriptor, arrival).await,
         }
     }
 
@@ -215,6 +222,7 @@ impl Work {
         &self,
         reference: &Reference,
         descriptor: &Descriptor,
+        arrival: &Arrival,
     ) -> Result<Blob, BuildError> {
         if let Some(blob) = crate::bases::warmed::take(self, descriptor).await {
             return Ok(blob);
@@ -223,12 +231,12 @@ impl Work {
         let mut attempt = 1;
         loop {
             let open = || async {
-                let label = format!("pulling {} {}", reference.familiar(), short(descriptor));
-                let transfer = Transfer::start(self, label, descriptor.size);
+                let transfer = self.transfers.pull(reference, descriptor);
                 let reader = registry.blob(reference.name(), descriptor).await?;
                 Ok::<_, yadokari_registry::RegistryError>(transfer.watch(reader))
             };
-            let error = match self.spool.receive_with(descriptor, open).await {
+            let received = self.spool.receive_while_read(descriptor, arrival, open);
+            let error = match received.await {
                 Ok(blob) => return Ok(blob),
                 Err(error) => error,
             };
@@ -373,83 +381,5 @@ pub(crate) fn step_id(stage: StageId, step: usize) -> StepId {
     StepId {
         stage: stage.0,
         step: step + 1,
-    }
-}
-
-/// The first digits of a digest, enough for people.
-pub(crate) fn short(descriptor: &yadokari_image::Descriptor) -> String {
-    descriptor.digest.hex()[..12].to_owned()
-}
-
-/// A transfer that is told as it goes.
-pub(crate) struct Transfer {
-    events: Arc<dyn Events>,
-    id: u64,
-    /// Ends with the transfer.
-    _span: tracing::Span,
-}
-
-impl Transfer {
-    pub(crate) fn start(work: &Work, label: String, total: u64) -> Self {
-        let id = work.transfers.fetch_add(1, Ordering::Relaxed);
-        work.tell(Event::TransferStarted {
-            id,
-            label: &label,
-            total,
-        });
-        Self {
-            events: Arc::clone(&work.services.events),
-            id,
-            _span: beside_span!(work, "transfer", "{label}"),
-        }
-    }
-
-    /// Counts the bytes that a reader gives; the transfer ends with the reader.
-    pub(crate) fn watch<R>(self, reader: R) -> crate::meter::Metered<R, Self> {
-        let events = Arc::clone(&self.events);
-        let id = self.id;
-        crate::meter::Metered::new(reader, self, move |done| {
-            events.on(Event::TransferProgress { id, done });
-        })
-    }
-}
-
-impl Transfer {
-    /// A file that is read for an upload, counted as it goes.
-    pub(crate) fn source(&self, path: PathBuf) -> Counted {
-        Counted {
-            path,
-            id: self.id,
-            events: Arc::clone(&self.events),
-        }
-    }
-}
-
-/// A file to push whose progress is told.
-pub(crate) struct Counted {
-    path: PathBuf,
-    id: u64,
-    events: Arc<dyn Events>,
-}
-
-impl Source for Counted {
-    fn open(&self, offset: u64) -> BoxFuture<'_, std::io::Result<Reader>> {
-        Box::pin(async move {
-            let reader = self.path.open(offset).await?;
-            let (events, id) = (Arc::clone(&self.events), self.id);
-            let report = move |done| {
-                events.on(Event::TransferProgress {
-                    id,
-                    done: offset + done,
-                });
-            };
-            Ok(Box::pin(crate::meter::Metered::new(reader, (), report)) as Reader)
-        })
-    }
-}
-
-impl Drop for Transfer {
-    fn drop(&mut self) {
-        self.events.on(Event::TransferFinished { id: self.id });
     }
 }

@@ -31,7 +31,7 @@ use futures::future::join_all;
 use tokio::sync::Mutex;
 use yadokari_image::Repository;
 use yadokari_plan::Key;
-use yadokari_registry::Client;
+use yadokari_registry::{Client, Source};
 use yadokari_store::Blob;
 
 pub use download::KnownDownload;
@@ -69,6 +69,38 @@ pub struct LayerCache {
 pub(crate) enum Place {
     Registry(RegistryCache),
     Directory(Directory),
+}
+
+/// The bytes of a layer that is kept.
+#[derive(Clone, Copy)]
+pub struct LayerBytes<'a> {
+    /// Where they are on this machine.
+    pub blob: &'a Blob,
+    /// How they are read for a registry, so that whoever keeps the layer can watch.
+    pub source: &'a dyn Source,
+    /// A repository of the cache's registry that has them, to mount them from if the registry allows that.
+    pub elsewhere: Option<&'a Repository>,
+}
+
+impl std::fmt::Debug for LayerBytes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LayerBytes")
+            .field("blob", self.blob)
+            .field("elsewhere", &self.elsewhere)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> LayerBytes<'a> {
+    /// The bytes of a blob, which no repository has.
+    #[must_use]
+    pub fn of(blob: &'a Blob) -> Self {
+        Self {
+            blob,
+            source: &blob.path,
+            elsewhere: None,
+        }
+    }
 }
 
 impl LayerCache {
@@ -117,8 +149,7 @@ impl LayerCache {
 
     /// Keeps a layer under a key. A record that is there already is replaced.
     ///
-    /// The layer's bytes are pushed unless they are there; in a registry they are mounted from
-    /// `elsewhere`, a repository that has them, if the registry allows that.
+    /// The layer's bytes are pushed unless they are there, or can be mounted.
     ///
     /// # Errors
     ///
@@ -128,13 +159,12 @@ impl LayerCache {
         &self,
         key: Key,
         record: &Record,
-        blob: &Blob,
-        elsewhere: Option<&Repository>,
+        bytes: LayerBytes<'_>,
     ) -> Result<(), CacheError> {
         let scope = self.scopes.own();
         match &self.place {
-            Place::Registry(registry) => registry.save(scope, key, record, blob, elsewhere).await,
-            Place::Directory(directory) => directory.save(scope, key, record, blob),
+            Place::Registry(registry) => registry.save(scope, key, record, bytes).await,
+            Place::Directory(directory) => directory.save(scope, key, record, bytes.blob),
         }
     }
 

@@ -9,7 +9,7 @@ use yadokari_store::Blob;
 use crate::note::{CONFIG_LIMIT, Note};
 use crate::record::Documents;
 use crate::scope::record_tag;
-use crate::{CacheError, Record};
+use crate::{CacheError, LayerBytes, Record};
 
 /// A cache in a registry.
 #[derive(Debug, Clone)]
@@ -43,10 +43,9 @@ impl RegistryCache {
         scope: Option<&str>,
         key: Key,
         record: &Record,
-        blob: &Blob,
-        elsewhere: Option<&Repository>,
+        bytes: LayerBytes<'_>,
     ) -> Result<(), CacheError> {
-        self.push_layer(blob, elsewhere).await?;
+        self.push_layer(bytes).await?;
         let documents = record.documents(scope, key);
         self.put(&record_tag(scope, key), documents).await
     }
@@ -179,35 +178,23 @@ impl RegistryCache {
         }
     }
 
-    async fn push_layer(
-        &self,
-        blob: &Blob,
-        elsewhere: Option<&Repository>,
-    ) -> Result<(), CacheError> {
-        if self
-            .client
-            .blob_exists(&self.repository, blob.digest)
-            .await?
-        {
+    async fn push_layer(&self, bytes: LayerBytes<'_>) -> Result<(), CacheError> {
+        let (client, repository) = (&self.client, &self.repository);
+        let Blob { digest, size, .. } = *bytes.blob;
+        if client.blob_exists(repository, digest).await? {
             return Ok(());
         }
-        if let Some(from) = elsewhere.filter(|from| from.registry() == self.repository.registry()) {
-            match self
-                .client
-                .mount_blob(&self.repository, blob.digest, from)
-                .await?
-            {
-                Mount::Mounted => return Ok(()),
-                Mount::Declined(session) => {
-                    self.client
-                        .continue_upload(session, blob.digest, blob.size, &blob.path)
-                        .await?;
-                    return Ok(());
-                }
+        let near = bytes.elsewhere;
+        if let Some(from) = near.filter(|from| from.registry() == repository.registry()) {
+            if let Mount::Declined(session) = client.mount_blob(repository, digest, from).await? {
+                client
+                    .continue_upload(session, digest, size, bytes.source)
+                    .await?;
             }
+            return Ok(());
         }
-        self.client
-            .push_blob(&self.repository, blob.digest, blob.size, &blob.path)
+        client
+            .push_blob(repository, digest, size, bytes.source)
             .await?;
         Ok(())
     }

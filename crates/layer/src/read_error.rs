@@ -96,8 +96,9 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Finds the error a reader wrapped up, or names what the system says.
-    pub(crate) fn from_io(error: io::Error) -> Self {
+    /// Finds the error that a reader of content wrapped up, or names what the system says.
+    #[must_use]
+    pub fn from_io(error: io::Error) -> Self {
         let kind = error.kind();
         match error.downcast::<Self>() {
             Ok(inner) => inner,

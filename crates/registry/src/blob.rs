@@ -128,6 +128,16 @@ impl Client {
         Ok(found)
     }
 
+    /// The repositories that a repository is pulled from: its mirrors, and itself.
+    #[must_use]
+    pub fn pull_places(&self, repository: &Repository) -> Vec<Repository> {
+        let places = self.inner.pull_endpoints(repository);
+        places
+            .into_iter()
+            .map(|(_, endpoint)| endpoint.repository)
+            .collect()
+    }
+
     /// Other repositories of the same registry that this client has seen a blob in, or pushed it to.
     #[must_use]
     pub fn holders(&self, repository: &Repository, digest: Digest) -> Vec<Repository> {

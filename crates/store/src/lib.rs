@@ -8,6 +8,7 @@
 
 mod archive;
 mod archive_read;
+mod arrival;
 mod choose;
 mod content;
 mod entries;
@@ -23,6 +24,7 @@ mod writer;
 
 pub use archive::{Flavour, write_archive, write_archive_file};
 pub use archive_read::{ArchiveError, read_archive};
+pub use arrival::{Arrival, Follower};
 pub use choose::LayoutName;
 pub use content::ExportError;
 pub use entries::{CREATED, Content, Export, IMAGE_NAME, REF_NAME};

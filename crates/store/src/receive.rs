@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task;
 use yadokari_image::{Descriptor, Digest};
 
+use crate::arrival::Arrival;
 use crate::error::StoreError;
 use crate::spool::{Blob, COPY_BUFFER, Spool};
 use crate::writer::BlobWriter;
@@ -89,28 +90,87 @@ impl Spool {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<R, E>>,
     {
-        if let Some(blob) = self.find(descriptor)? {
-            return Ok(blob);
-        }
-        let flight = self.flights().of(descriptor.digest);
-        let _turn = flight.lock().await;
-        if let Some(blob) = self.find(descriptor)? {
-            return Ok(blob);
-        }
-        let reader = open().await.map_err(ReceiveError::Open)?;
-        Ok(self.store(reader, descriptor).await?)
+        self.receive_while_read(descriptor, &Arrival::default(), open)
+            .await
     }
 
-    async fn store<R>(&self, mut reader: R, descriptor: &Descriptor) -> Result<Blob, StoreError>
+    /// As [`Spool::receive_with`], for a blob that is read while it comes: `arrival` gets its bytes as they are written.
+    ///
+    /// After a failure nothing more is read from it until another call brings it the blob, or it is
+    /// [lost](Arrival::lose).
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::receive_with`].
+    pub async fn receive_while_read<R, E, F, Fut>(
+        &self,
+        descriptor: &Descriptor,
+        arrival: &Arrival,
+        open: F,
+    ) -> Result<Blob, ReceiveError<E>>
+    where
+        R: AsyncRead + Unpin,
+        E: Debug + std::error::Error + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
+        let flight = self.flights().of(descriptor.digest);
+        let _turn = match self.find(descriptor)? {
+            Some(_) => None,
+            None => Some(flight.lock().await),
+        };
+        let blob = match self.find(descriptor)? {
+            Some(blob) => blob,
+            None => {
+                let reader = open().await.map_err(ReceiveError::Open)?;
+                self.store(reader, descriptor, arrival).await?
+            }
+        };
+        arrival.complete(&blob);
+        Ok(blob)
+    }
+
+    async fn store<R>(
+        &self,
+        mut reader: R,
+        descriptor: &Descriptor,
+        arrival: &Arrival,
+    ) -> Result<Blob, StoreError>
     where
         R: AsyncRead + Unpin,
     {
         let mut writer = self.writer()?;
+        let attempt = Attempt::begin(arrival, &writer)?;
         let mut buffer = Vec::with_capacity(COPY_BUFFER);
         while fill(&mut reader, &mut buffer, descriptor).await? {
             (writer, buffer) = append(writer, buffer, descriptor.clone()).await?;
+            arrival.grow(writer.size());
         }
-        writer.finish_expecting(descriptor.digest, descriptor.size)
+        let blob = writer.finish_expecting(descriptor.digest, descriptor.size)?;
+        attempt.succeed(&blob);
+        Ok(blob)
+    }
+}
+
+/// One try to bring a blob to those that read it: given up, unless it succeeds.
+struct Attempt<'a> {
+    arrival: &'a Arrival,
+}
+
+impl<'a> Attempt<'a> {
+    fn begin(arrival: &'a Arrival, writer: &BlobWriter) -> Result<Self, StoreError> {
+        arrival.begin(writer.reopen()?);
+        Ok(Self { arrival })
+    }
+
+    fn succeed(self, blob: &Blob) {
+        self.arrival.complete(blob);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.arrival.give_up();
     }
 }
 
@@ -158,7 +218,10 @@ async fn append(
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::AsyncWriteExt as _;
 
     use super::*;
     use crate::testing::descriptor;
@@ -204,6 +267,67 @@ mod tests {
             .unwrap_err();
         assert!(matches!(wrong, StoreError::SizeMismatch { .. }), "{wrong}");
         spool.receive(b"layer".as_slice(), &wanted).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reader_gets_each_piece_before_the_next_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path()).unwrap();
+        let (first, second) = (vec![1_u8; COPY_BUFFER], vec![2_u8; 10]);
+        let wanted = descriptor(&[first.as_slice(), second.as_slice()].concat());
+        let arrival = Arrival::default();
+        let mut follower = arrival.follow();
+        let (mut sender, source) = tokio::io::duplex(COPY_BUFFER);
+        let send = async {
+            sender.write_all(&first).await.unwrap();
+            let length = first.len();
+            let start = task::spawn_blocking(move || {
+                let mut start = vec![0; length];
+                follower.read_exact(&mut start).map(|()| (start, follower))
+            });
+            let (start, follower) = start.await.unwrap().unwrap();
+            assert_eq!(start, first);
+            sender.write_all(&second).await.unwrap();
+            drop(sender);
+            follower
+        };
+        let open = || async { Ok::<_, io::Error>(source) };
+        let receive = spool.receive_while_read(&wanted, &arrival, open);
+        let (mut follower, blob) = tokio::join!(send, receive);
+        let mut rest = Vec::new();
+        follower.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, second);
+        assert_eq!(blob.unwrap().size, wanted.size);
+        assert!(!arrival.was_misled());
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_a_failed_download_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::open(directory.path()).unwrap();
+        let wanted = descriptor(b"layer");
+        let arrival = Arrival::default();
+        let mut follower = arrival.follow();
+        let (mut sender, source) = tokio::io::duplex(64);
+        let read = async {
+            sender.write_all(b"lawye").await.unwrap();
+            drop(sender);
+            task::spawn_blocking(move || {
+                let mut bytes = Vec::new();
+                follower.read_to_end(&mut bytes).map(|_| bytes)
+            })
+            .await
+            .unwrap()
+        };
+        let open = || async { Ok::<_, io::Error>(source) };
+        let receive = spool.receive_while_read(&wanted, &arrival, open);
+        let (read, received) = tokio::join!(read, receive);
+        read.unwrap_err();
+        received.unwrap_err();
+        let again = || async { Ok::<_, io::Error>(b"layer".as_slice()) };
+        let received = spool.receive_while_read(&wanted, &arrival, again).await;
+        received.unwrap();
+        assert!(arrival.was_misled());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Writes one blob and hashes it on the way.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,11 @@ impl BlobWriter {
             plain: PlainWriter::new(directory)?,
             hasher: Sha256::new(),
         })
+    }
+
+    /// Opens what is written for reading, from its start.
+    pub(crate) fn reopen(&self) -> Result<File, StoreError> {
+        self.plain.file.reopen()
     }
 
     /// How many bytes were written so far.

@@ -4,7 +4,7 @@ mod connection;
 mod fault;
 mod message;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub struct Behaviour {
     pub body_limit: Option<BodyLimit>,
     /// Mounts are asked for in vain, as of registries that know none: each becomes the start of an upload.
     pub no_mounts: bool,
+    /// The first copy of every blob that is read has a byte that is another one.
+    pub spoils_first_copies: bool,
     /// A part of the paths that nobody may write to, such as `/cache/`: what would change something there is forbidden.
     pub read_only: Option<&'static str>,
 }
@@ -69,6 +71,16 @@ struct Shared {
     /// Requests so far, which with the seed decide about faults.
     number: AtomicU64,
     counts: Mutex<Counts>,
+    /// Paths of blobs that were read.
+    read: Mutex<HashSet<String>>,
+}
+
+impl Shared {
+    /// Whether a blob is read for the first time.
+    fn is_first_copy(&self, method: &str, target: &str) -> bool {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        method == "GET" && target.contains("/blobs/sha256:") && read.insert(target.to_owned())
+    }
 }
 
 impl Counts {
@@ -94,6 +106,7 @@ impl Tap {
             stopping: AtomicBool::new(false),
             number: AtomicU64::new(0),
             counts: Mutex::default(),
+            read: Mutex::default(),
         });
         let acceptor = {
             let shared = Arc::clone(&shared);

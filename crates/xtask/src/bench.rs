@@ -37,6 +37,10 @@ pub(crate) struct Options {
     /// Build with our executor alone
     #[arg(long)]
     alone: bool,
+    /// Another docker to compare with, by the command that is its client: a newer one, whose builds BuildKit does. It has to
+    /// take the registry of this run, on the loopback address, as an insecure one
+    #[arg(long, value_name = "COMMAND")]
+    docker: Option<PathBuf>,
     /// A kaniko executor's image, as an archive that `docker load` or `docker import` takes
     #[arg(long, value_name = "FILE")]
     kaniko: Option<PathBuf>,
@@ -106,7 +110,10 @@ fn builders<'b>(bench: &'b Bench, options: &Options) -> Result<Vec<Box<dyn Build
     if options.alone {
         return Ok(builders);
     }
-    builders.push(Box::new(others::DockerBuild));
+    builders.push(Box::new(others::DockerBuild::find(
+        bench,
+        options.docker.as_deref(),
+    )));
     if let Some(buildah) = others::Buildah::find(bench) {
         builders.push(Box::new(buildah));
     }

@@ -8,7 +8,8 @@ use yadokari_store::{Blob, Layout, Spool, StoreError};
 
 use crate::blocking::blocking;
 use crate::events::Event;
-use crate::work::{Work, short};
+use crate::transfers::short;
+use crate::work::Work;
 
 /// Takes a layer from the layout, if that has it whole. What is wrong with the layout is told, and the layer comes from its registry.
 pub(crate) async fn take(work: &Work, layer: &Descriptor) -> Option<Blob> {
@@ -21,7 +22,7 @@ pub(crate) async fn take(work: &Work, layer: &Descriptor) -> Option<Blob> {
     match taken {
         Ok(found) => {
             if found.is_some() {
-                let text = format!("{} comes from {}", short(layer), directory.display());
+                let text = format!("{} comes from {}", short(layer.digest), directory.display());
                 work.tell(Event::Notice(&text));
             }
             found

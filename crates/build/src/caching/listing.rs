@@ -58,6 +58,7 @@ pub(crate) async fn keep(work: &Work, layers: &[Layer], tree: &Tree) {
     let Ok(layer) = layer_of(work, bytes, &created).await else {
         return;
     };
+    let transfers = Arc::clone(&work.transfers);
     work.in_background(async move {
         let (Ok(key), Ok(finished)) = (key(&layers).await, layer.finished().await) else {
             return;
@@ -65,7 +66,7 @@ pub(crate) async fn keep(work: &Work, layers: &[Layer], tree: &Tree) {
         if let Place::Spool(blob) = &finished.place {
             let instruction = format!("files of {} layers", layers.len());
             let record = record(&finished.listed, created, instruction);
-            caches.keep(key, &record, blob).await;
+            caches.keep(&transfers, key, &record, blob).await;
         }
     });
 }
@@ -76,7 +77,7 @@ fn caches(work: &Work) -> Option<Caches> {
     work.cache.clone().filter(|_| believed)
 }
 
-async fn key(layers: &[Layer]) -> Result<Key, BuildError> {
+pub(crate) async fn key(layers: &[Layer]) -> Result<Key, BuildError> {
     let mut listed: Vec<DiffId> = Vec::new();
     for layer in layers {
         listed.push(layer.finished().await?.listed.diff_id);

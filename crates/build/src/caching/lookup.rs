@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::join_all;
-use yadokari_cache::{KnownDownload, LayerCache, Location, Record, Scopes};
+use yadokari_cache::{KnownDownload, LayerBytes, LayerCache, Location, Record, Scopes};
 use yadokari_image::{Digest, Repository};
 use yadokari_plan::{Base, Key, Keys, Operation, Plan, Source, Stage, StageId};
 use yadokari_registry::Mount;
@@ -18,6 +18,7 @@ use crate::prepare::schedule::{StepKey, sources};
 use crate::request::{BuildRequest, CacheLocation, CacheSource, NoCache};
 use crate::services::Services;
 use crate::stage::layers::Place;
+use crate::transfers::Transfers;
 
 /// What the caches have for the steps of a plan.
 pub(crate) type Hits = HashMap<StepKey, Hit>;
@@ -116,8 +117,21 @@ impl Caches {
     }
 
     /// Keeps a layer in the cache that is written. A refusal is told, and does the build no harm.
-    pub(crate) async fn keep(&self, key: Key, record: &Record, blob: &Blob) -> bool {
-        let saved = self.main().save(key, record, blob, None).await;
+    pub(crate) async fn keep(
+        &self,
+        transfers: &Transfers,
+        key: Key,
+        record: &Record,
+        blob: &Blob,
+    ) -> bool {
+        let outgoing = self.repository().map(|to| transfers.push(to, blob));
+        let mut bytes = LayerBytes::of(blob);
+        if let Some(outgoing) = &outgoing {
+            bytes.source = outgoing;
+        }
+        let turn = transfers.turn().await;
+        let saved = self.main().save(key, record, bytes).await;
+        drop(turn);
         if let Err(error) = &saved {
             self.trouble.refused(error);
         }

@@ -13,6 +13,7 @@ use crate::error::BuildError;
 use crate::outputs::early;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
 use crate::step::At;
+use crate::transfers::Transfers;
 
 /// What is known of a step when its layer is kept.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ pub(crate) fn keep(at: At<'_>, step: &Step, layer: &Layer, identity: Identity) {
             return;
         };
         if let Some(keeper) = keeper {
-            keeper.keep(&finished).await;
+            keeper.keep(&work.transfers, &finished).await;
         }
         if is_published {
             early::push(&work, &finished).await;
@@ -115,7 +116,7 @@ impl Keeper {
         })
     }
 
-    async fn keep(mut self, finished: &FinishedLayer) {
+    async fn keep(mut self, transfers: &Transfers, finished: &FinishedLayer) {
         let Place::Spool(blob) = &finished.place else {
             return;
         };
@@ -125,7 +126,7 @@ impl Keeper {
         };
         for (key, restated) in self.identity.names.records(self.key) {
             record.restated = restated;
-            if !self.caches.keep(key, &record, blob).await {
+            if !self.caches.keep(transfers, key, &record, blob).await {
                 return;
             }
         }

@@ -64,7 +64,7 @@ pub(crate) fn begin(work: &Arc<Work>) {
 /// What fails here is tried again, and reported, when the image is published.
 pub(crate) async fn push(work: &Work, layer: &Arc<FinishedLayer>) {
     for repository in repositories(&work.request) {
-        let permit = work.uploads.acquire().await;
+        let permit = work.transfers.turn().await;
         if let Err(error) = push_layer(work, &repository, layer).await {
             tracing::debug!(%error, "pushing a layer before the image is finished");
         }

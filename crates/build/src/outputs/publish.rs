@@ -21,7 +21,7 @@ use crate::request::{BuildRequest, MediaTypes};
 use crate::services::Services;
 use crate::stage::files::StageFiles;
 use crate::stage::layers::{FinishedLayer, Layer, Place};
-use crate::work::{Work, short};
+use crate::work::Work;
 
 /// The image of one platform, ready to be published.
 #[derive(Debug)]
@@ -264,13 +264,7 @@ pub(crate) async fn push_layer(
     let blob = work
         .blob(&Layer::existing(layer.listed.clone(), layer.place.clone()))
         .await?;
-    let label = format!(
-        "pushing {} {}",
-        repository_name(repository),
-        short(descriptor)
-    );
-    let transfer = crate::work::Transfer::start(work, label, descriptor.size);
-    let source = transfer.source(blob.path.clone());
+    let source = work.transfers.push(repository, &blob);
     match session {
         Some(session) => {
             registry
@@ -325,15 +319,12 @@ fn is_kept_elsewhere(descriptor: &Descriptor) -> bool {
     has_urls && media_type::is_foreign(&descriptor.media_type)
 }
 
-fn repository_name(repository: &Repository) -> String {
-    format!("{}/{}", repository.registry(), repository.path())
-}
-
 /// Repositories of the same registry that are known to have a layer.
 fn mount_sources(work: &Work, layer: &FinishedLayer, repository: &Repository) -> Vec<Repository> {
     let mut found = Vec::new();
     if let Place::Registry(reference) = &layer.place {
-        found.push(reference.name().clone());
+        // A mirror may be of the registry that is pushed to.
+        found.extend(work.services.registry.pull_places(reference.name()));
     }
     if let Some(cache) = work.cache.as_ref().and_then(|cache| cache.repository())
         && matches!(layer.place, Place::Spool(_))

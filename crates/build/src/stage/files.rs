@@ -2,15 +2,18 @@
 
 mod archives;
 
+use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::join;
+use futures::future::{Either, select};
 use tokio::sync::Mutex;
 use tracing::Instrument as _;
 use yadokari_image::DiffId;
 use yadokari_layer::Contents;
-use yadokari_rootfs::{OverlayMarks, Root, Snapshot};
+use yadokari_rootfs::{OverlayMarks, Root, Snapshot, remove_tree};
+use yadokari_store::{Arrival, Follower};
 use yadokari_tree::{Changes, Tree};
 
 use crate::bases::Base;
@@ -22,7 +25,7 @@ use crate::stage::pack::Sources;
 use crate::step::snapshots::overlay;
 use crate::trace::work_span;
 use crate::work::Work;
-use archives::{Blobs, downloads, read_tree, unpack};
+use archives::{Brought, Incoming, downloads, read_tree, unpack};
 
 /// What a stage holds at some point of its steps.
 ///
@@ -135,8 +138,8 @@ impl StageFiles {
             self.recall(work).await?;
         }
         if self.known < self.layers.len() {
-            let (downloads, blobs) = downloads(work, &self.layers[self.known..]);
-            join(downloads, self.read_all(work, blobs)).await.1?;
+            let (downloads, incoming) = downloads(work, &self.layers[self.known..]);
+            while_it_takes(downloads, self.read_all(work, incoming)).await?;
             listing::keep(work, &self.layers, &self.tree).await;
         }
         Ok(self.tree.clone())
@@ -150,6 +153,8 @@ impl StageFiles {
             && let Some(tree) = listing::find(work, &self.layers).await
         {
             (self.tree, self.known) = (tree, self.layers.len());
+        } else if let Some(tree) = work.trees.find(base).await? {
+            (self.tree, self.known) = (tree, base.len());
         } else if let Some(tree) = work.bases.tree(base).await? {
             (self.tree, self.known) = (tree, base.len());
         } else if let Some(tree) = listing::find(work, base).await {
@@ -158,17 +163,25 @@ impl StageFiles {
         Ok(())
     }
 
-    async fn read_all(&mut self, work: &Work, mut blobs: Blobs) -> Result<(), BuildError> {
-        while let Some(blob) = blobs.recv().await {
-            let (blob, tree) = (blob?, self.tree.clone());
-            let limits = work.limits();
-            let read = blocking(move || read_tree(&blob, tree, limits))
-                .instrument(work_span!("list", "layer {}", self.known + 1))
-                .await;
+    async fn read_all(&mut self, work: &Work, mut incoming: Incoming) -> Result<(), BuildError> {
+        while let Some(layer) = incoming.recv().await {
+            let mut read = self.read(work, layer.arrival.follow()).await;
+            if let Brought::Again(blob) = layer.brought().await? {
+                read = self.read(work, Arrival::of(&blob).follow()).await;
+            }
             self.tree = self.checked(work, self.known, read).await?;
             self.known += 1;
+            self.note(work, self.known, &self.tree).await?;
         }
         Ok(())
+    }
+
+    /// The tree with the next layer, whose archive is given.
+    async fn read(&self, work: &Work, archive: Follower) -> Result<(Tree, DiffId), BuildError> {
+        let (tree, limits) = (self.tree.clone(), work.limits());
+        blocking(move || read_tree(archive, tree, limits))
+            .instrument(work_span!("list", "layer {}", self.known + 1))
+            .await
     }
 
     /// Adds a layer that a step made on top of the present tree, and brings the disk along if it is up to date.
@@ -236,15 +249,7 @@ impl StageFiles {
             Some(disk) => disk,
             None => self.first_disk(work).await?,
         };
-        let (downloads, blobs) = downloads(work, &self.layers[disk.layers..]);
-        let unpacked = async {
-            let _turn = match disk.layers < self.layers.len() {
-                true => work.turns.unpack().await,
-                false => None,
-            };
-            self.unpack_all(work, &mut disk, blobs).await
-        };
-        let (_, unpacked) = join(downloads, unpacked).await;
+        let unpacked = self.catch_up(work, &mut disk).await;
         self.disk = Some(disk);
         unpacked?;
         let disk = self.disk.as_ref().expect("it was made above");
@@ -253,23 +258,66 @@ impl StageFiles {
         Ok((Arc::clone(&disk.root), disk.tree.clone()))
     }
 
+    /// Unpacks the layers that a disk lacks.
+    async fn catch_up(&self, work: &Work, disk: &mut Disk) -> Result<(), BuildError> {
+        loop {
+            let (downloads, incoming) = downloads(work, &self.layers[disk.layers..]);
+            let unpacked = self.unpack_all(work, disk, incoming);
+            match while_it_takes(downloads, unpacked).await? {
+                Unpacked::Whole => return Ok(()),
+                Unpacked::Spoilt => *disk = self.other_disk(work).await?,
+            }
+        }
+    }
+
     async fn unpack_all(
         &self,
         work: &Work,
         disk: &mut Disk,
-        mut blobs: Blobs,
-    ) -> Result<(), BuildError> {
-        while let Some(blob) = blobs.recv().await {
-            let (blob, root) = (blob?, Arc::clone(&disk.root));
+        mut incoming: Incoming,
+    ) -> Result<Unpacked, BuildError> {
+        let _turn = match disk.layers < self.layers.len() {
+            true => work.turns.unpack().await,
+            false => None,
+        };
+        while let Some(layer) = incoming.recv().await {
+            let (archive, root) = (layer.arrival.follow(), Arc::clone(&disk.root));
             let (tree, limits) = (disk.tree.clone(), work.limits());
-            let unpacked = blocking(move || unpack(&blob, &root, tree, limits))
+            let unpacked = blocking(move || unpack(archive, &root, tree, limits))
                 .instrument(work_span!("unpack", "layer {}", disk.layers + 1))
                 .await;
+            if let Brought::Again(_) = layer.brought().await? {
+                return Ok(Unpacked::Spoilt);
+            }
             disk.tree = self.checked(work, disk.layers, unpacked).await?;
             disk.snapshot = None;
             disk.layers += 1;
+            self.note(work, disk.layers, &disk.tree).await?;
         }
-        Ok(())
+        Ok(Unpacked::Whole)
+    }
+
+    /// Tells other stages of the base's tree, as soon as all its layers are in it.
+    async fn note(&self, work: &Work, known: usize, tree: &Tree) -> Result<(), BuildError> {
+        match known == self.shared {
+            true => work.trees.note(&self.layers[..known], tree).await,
+            false => Ok(()),
+        }
+    }
+
+    /// An empty root in place of one that holds what no layer has.
+    async fn other_disk(&self, work: &Work) -> Result<Disk, BuildError> {
+        let directory = self.directory.clone();
+        let threads = work.services.threads;
+        let removed = blocking(move || match remove_tree(&directory, threads) {
+            // The root was taken over from another stage, and lies elsewhere.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        });
+        removed
+            .await
+            .map_err(|source| BuildError::disk(&self.directory, source))?;
+        empty_disk(self.directory.clone()).await
     }
 
     /// The tree of all layers, with the directory its files are in if there is one already.
@@ -327,17 +375,7 @@ impl StageFiles {
             disk.base = Some(base);
             return Ok(disk);
         }
-        let directory = self.directory.clone();
-        let root = blocking(move || Root::create(directory))
-            .await
-            .map_err(|source| BuildError::disk(&self.directory, source))?;
-        Ok(Disk {
-            root: Arc::new(root),
-            tree: Tree::empty(),
-            layers: 0,
-            snapshot: None,
-            base: None,
-        })
+        empty_disk(self.directory.clone()).await
     }
 
     /// The parent's root: taken over if nobody else will read it; one over it, or a copy of it, otherwise.
@@ -411,6 +449,34 @@ impl StageFiles {
         })
         .await
     }
+}
+
+/// How it went to unpack layers as they came.
+enum Unpacked {
+    Whole,
+    /// Bytes were unpacked that turned out not to be the layer's.
+    Spoilt,
+}
+
+/// Polls `beside` as long as `work` takes.
+async fn while_it_takes<T>(beside: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
+    match select(pin!(beside), pin!(work)).await {
+        Either::Left(((), work)) => work.await,
+        Either::Right((done, _)) => done,
+    }
+}
+
+async fn empty_disk(directory: PathBuf) -> Result<Disk, BuildError> {
+    let root = blocking(move || {
+        Root::create(&directory).map_err(|source| BuildError::disk(&directory, source))
+    });
+    Ok(Disk {
+        root: Arc::new(root.await?),
+        tree: Tree::empty(),
+        layers: 0,
+        snapshot: None,
+        base: None,
+    })
 }
 
 /// The most directories an overlay is made of. The kernel takes more, but each costs a look for every missing name.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use yadokari_cache::{CacheError, LayerCache, Location, Record};
+use yadokari_cache::{CacheError, LayerBytes, LayerCache, Location, Record};
 
 use crate::sample::{HOUR, Sample, client, key, made};
 
@@ -174,7 +174,7 @@ async fn a_layer_that_is_not_what_its_record_says_is_not_kept() {
     let other = Sample::new(b"other");
     assert!(
         cache
-            .save(key('a'), &sample.record, &other.blob, None)
+            .save(key('a'), &sample.record, LayerBytes::of(&other.blob))
             .await
             .is_err()
     );
@@ -189,7 +189,7 @@ async fn a_place_that_cannot_be_written_is_an_error() {
     let cache = LayerCache::new(Location::Directory(file.join("cache")), &client(), HOUR);
     assert!(
         cache
-            .save(key('a'), &sample.record, &sample.blob, None)
+            .save(key('a'), &sample.record, LayerBytes::of(&sample.blob))
             .await
             .is_err()
     );

@@ -1,6 +1,8 @@
 //! Scopes, trails, and keeping a cache in order, in a directory.
 
-use yadokari_cache::{EntryKind, LayerCache, Location, Origin, Record, Scopes, Trail, TrailStage};
+use yadokari_cache::{
+    EntryKind, LayerBytes, LayerCache, Location, Origin, Record, Scopes, Trail, TrailStage,
+};
 
 use crate::sample::{HOUR, Sample, client, key, made};
 
@@ -143,7 +145,9 @@ async fn a_directory_does_not_grow_when_the_same_is_written_again() {
                 created: made.clone(),
                 ..sample.record.clone()
             };
-            let kept = cache.save(key('a'), &record, &sample.blob, None).await;
+            let kept = cache
+                .save(key('a'), &record, LayerBytes::of(&sample.blob))
+                .await;
             kept.unwrap();
             let trail = Trail {
                 made,

@@ -1,6 +1,6 @@
 //! Records as tags of a repository, with Debian's `docker-registry` if that is installed.
 
-use yadokari_cache::{CacheError, LayerCache, Location, Record};
+use yadokari_cache::{CacheError, LayerBytes, LayerCache, Location, Record};
 use yadokari_image::media_type::Family;
 use yadokari_image::{Manifest, Repository, json};
 use yadokari_testkit::registry::{Options, Registry};
@@ -181,7 +181,7 @@ async fn a_registry_that_refuses_writes_is_an_error_of_saving_only() {
     let cache = cache_in(&repository(&registry, "cache"));
     assert_eq!(found(&cache, 'a').await.unwrap(), None);
     let refused = cache
-        .save(key('a'), &sample.record, &sample.blob, None)
+        .save(key('a'), &sample.record, LayerBytes::of(&sample.blob))
         .await;
     assert!(matches!(refused, Err(CacheError::Registry(_))));
 }

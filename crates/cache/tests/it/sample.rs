@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-use yadokari_cache::{LayerCache, Location, Record};
+use yadokari_cache::{LayerBytes, LayerCache, Location, Record};
 use yadokari_image::{Descriptor, DiffId, Digest, Platform, Repository, media_type};
 use yadokari_plan::Key;
 use yadokari_registry::{Client, Options};
@@ -65,9 +65,10 @@ impl Sample {
     }
 
     pub(crate) async fn keep(&self, cache: &LayerCache, key: Key, elsewhere: Option<&Repository>) {
-        cache
-            .save(key, &self.record, &self.blob, elsewhere)
-            .await
-            .unwrap();
+        let bytes = LayerBytes {
+            elsewhere,
+            ..LayerBytes::of(&self.blob)
+        };
+        cache.save(key, &self.record, bytes).await.unwrap();
     }
 }

@@ -54,8 +54,12 @@ impl Ends<'_> {
     fn request(&mut self, request: &Head) -> io::Result<Next> {
         let (method, target) = (request.word(0), request.word(1));
         let number = self.shared.number.fetch_add(1, Ordering::Relaxed);
-        let faults = self.shared.behaviour.faults;
-        let fault = faults.and_then(|faults| faults.of(number, method, target));
+        let behaviour = self.shared.behaviour;
+        let fault = match behaviour.faults {
+            Some(faults) => faults.of(number, method, target),
+            None => (behaviour.spoils_first_copies && self.shared.is_first_copy(method, target))
+                .then_some(Fault::WrongBytes),
+        };
         self.count(request, fault);
         if let Some(limit) = self.shared.behaviour.body_limit
             && matches!(request.request_body(), Body::Length(length) if length > limit.bytes)

@@ -1,6 +1,6 @@
-//! What the field has: docker's builder, buildah, kaniko.
+//! What the field has: docker's BuildKit, buildah, kaniko.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -11,37 +11,63 @@ use super::executor;
 
 /// `docker build` and `docker push`, as root, with the base images in the daemon's own store.
 #[derive(Debug)]
-pub(super) struct DockerBuild;
+pub(super) struct DockerBuild {
+    /// The command that reaches another daemon than the one of this run.
+    client: Option<PathBuf>,
+    /// Whether BuildKit does the building; docker's own old builder does where its client has no `buildx`.
+    has_buildkit: bool,
+}
+
+impl DockerBuild {
+    /// The docker of this run, or another one by its command.
+    pub(super) fn find(bench: &Bench, client: Option<&Path>) -> Self {
+        let mut docker = Self {
+            client: client.map(Path::to_owned),
+            has_buildkit: false,
+        };
+        let asked = process::run(docker.command(bench).args(["buildx", "version"]));
+        docker.has_buildkit = asked.is_ok();
+        docker
+    }
+
+    fn command(&self, bench: &Bench) -> Command {
+        match &self.client {
+            Some(client) => Command::new(client),
+            None => bench.docker.command(),
+        }
+    }
+}
 
 impl Builder for DockerBuild {
     fn name(&self) -> &'static str {
-        "docker"
+        match self.has_buildkit {
+            true => "buildkit",
+            false => "docker",
+        }
     }
 
     fn forget(&self, bench: &Bench) -> Result<()> {
-        // An image of an earlier build is a cache to the next one.
-        process::run(
-            bench
-                .docker
-                .command()
-                .args(["image", "prune", "--all", "--force"]),
-        )?;
+        // An image of an earlier build is a cache to the next one, as what BuildKit keeps is.
+        for kept in ["image", "builder"] {
+            let prune = [kept, "prune", "--all", "--force"];
+            process::run(self.command(bench).args(prune))?;
+        }
         for (name, tag) in [("busybox", "latest"), ("debian", base::SUITE)] {
             let stored = format!("{}/library/{name}:{tag}", bench.registry.address());
-            bench.docker.pull(&stored)?;
+            process::run(self.command(bench).args(["pull", "--quiet", &stored]))?;
             let alias = format!("{name}:{tag}");
-            process::run(bench.docker.command().args(["tag", &stored, &alias]))?;
+            process::run(self.command(bench).args(["tag", &stored, &alias]))?;
         }
         Ok(())
     }
 
     fn build(&self, bench: &Bench, context: &Path, name: &str) -> Result<Sample> {
         let tag = format!("{}/bench/{name}:latest", bench.registry.address());
-        let mut build = bench.docker.command();
+        let mut build = self.command(bench);
         build.args(["build", "--quiet", "--network=host", "--tag", &tag]);
         timed(|| {
             process::run(build.arg(context))?;
-            process::run(bench.docker.command().args(["push", "--quiet", &tag])).map(drop)
+            process::run(self.command(bench).args(["push", "--quiet", &tag])).map(drop)
         })
     }
 }
@@ -49,7 +75,7 @@ impl Builder for DockerBuild {
 /// `buildah bud` and `buildah push`, as root with overlayfs and a store of its own.
 #[derive(Debug)]
 pub(super) struct Buildah {
-    storage: std::path::PathBuf,
+    storage: PathBuf,
 }
 
 impl Buildah {

@@ -279,7 +279,8 @@ fn keep(content: &mut dyn Read, scratch: &Arc<Roots>) -> io::Result<(Origin, Con
 pub(crate) fn copy_digesting(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<ContentDigest> {
     use sha2::Digest as _;
     let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0; 128 * 1024];
+    // Most files are small, and clearing a large buffer for each would take longer than reading it.
+    let mut buffer = [0; 32 * 1024];
     loop {
         match from.read(&mut buffer)? {
             0 => return Ok(ContentDigest::from_bytes(hasher.finalize().into())),

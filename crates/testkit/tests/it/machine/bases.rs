@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use yadokari_testkit::process::Finished;
-use yadokari_testkit::{EmbeddedRegistry, base, executor, needs, process, skip_unless};
+use yadokari_testkit::tap::Behaviour;
+use yadokari_testkit::{EmbeddedRegistry, Tap, base, executor, needs, process, skip_unless};
 
 /// Two stages on one base, a third on one of them, and an image that has no layer of the base.
 const DOCKERFILE: &str = "FROM busybox AS one
@@ -25,6 +26,8 @@ COPY --from=three /one /three /again/
 /// A registry with busybox, a state directory, and a context.
 struct Place {
     registry: EmbeddedRegistry,
+    /// Where images are pulled from.
+    mirror: String,
     directory: tempfile::TempDir,
 }
 
@@ -37,9 +40,23 @@ impl Place {
         fs::create_dir(directory.path().join("context")).unwrap();
         fs::write(directory.path().join("context/Dockerfile"), DOCKERFILE).unwrap();
         Self {
+            mirror: registry.address(),
             registry,
             directory,
         }
+    }
+
+    /// Pulls through a tap from now on, where the first copy of every blob is wrong.
+    fn with_wrong_first_copies(&mut self) -> Tap {
+        let address = self.registry.address();
+        let (_, port) = address.rsplit_once(':').unwrap();
+        let behaviour = Behaviour {
+            spoils_first_copies: true,
+            ..Behaviour::default()
+        };
+        let tap = Tap::start(port.parse().unwrap(), behaviour).unwrap();
+        self.mirror = tap.address();
+        tap
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -53,7 +70,7 @@ impl Place {
         command
             .args(["build", "--no-push", "--isolation=namespaces"])
             .arg(format!("--build-arg=WORD={word}"))
-            .arg(format!("--registry-mirror={}", self.registry.address()))
+            .arg(format!("--registry-mirror={}", self.mirror))
             .arg(format!("--output=type=local,dest={}", out.display()))
             .arg(format!("--state-dir={}", self.path("state").display()))
             .args(flags)
@@ -97,6 +114,36 @@ fn a_second_build_neither_downloads_nor_unpacks_its_base() {
             .count();
         assert_eq!(times, 1, "{requests:?}");
     }
+}
+
+/// A layer is listed and unpacked while it comes, and only at its end is it seen whether it is the right one.
+#[test]
+fn what_was_read_of_a_wrong_copy_is_forgotten() {
+    skip_unless!(needs::root());
+    for snapshot in ["overlay", "scan"] {
+        let mut place = Place::new();
+        let tap = place.with_wrong_first_copies();
+        let (_, out) = place.build("wrong", &[&format!("--snapshot={snapshot}")]);
+        check(&out, "wrong");
+        let counts = tap.take_counts();
+        assert_eq!(
+            counts.faults["WrongBytes"], 2,
+            "layer and config: {counts:?}"
+        );
+        if snapshot == "overlay" {
+            let kept = fs::read_dir(&place.bases()[0]).unwrap();
+            let mut names: Vec<_> = kept.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            assert_eq!(names, ["root", "snapshot", "used"]);
+        }
+    }
+    let mut place = Place::new();
+    let tap = place.with_wrong_first_copies();
+    let copies = "FROM busybox\nCOPY Dockerfile /bin/sh\n";
+    fs::write(place.path("context/Dockerfile"), copies).unwrap();
+    let (_, out) = place.build("listed", &[]);
+    assert_eq!(fs::read_to_string(out.join("bin/sh")).unwrap(), copies);
+    assert_eq!(tap.take_counts().faults["WrongBytes"], 2);
 }
 
 #[test]
