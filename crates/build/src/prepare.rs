@@ -106,13 +106,17 @@ pub(crate) async fn prepare(
         });
     };
     let salt = salt(request, &resolved.plan);
-    let contents =
-        FileKeys::new(&resolved.plan, inputs, &resolved.images, &remotes, services).await?;
+    let digesting = work_span!("digest", "contexts");
+    let contents = FileKeys::new(&resolved.plan, inputs, &resolved.images, &remotes, services)
+        .instrument(digesting.clone())
+        .await?;
+    let keys = digesting.in_scope(|| keys(&resolved.plan, &salt, &contents))?;
+    drop(digesting);
     let asking = Asking {
         request,
         services,
         resolved: &resolved,
-        keys: keys(&resolved.plan, &salt, &contents)?,
+        keys,
         contents: &contents,
         salt: &salt,
         file: &inputs.file.name,

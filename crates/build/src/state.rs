@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::error::BuildError;
+use crate::trace::work_span;
 
 /// A directory for one build, removed at its end.
 ///
@@ -52,6 +53,7 @@ impl Roots {
 
 impl Drop for Roots {
     fn drop(&mut self) {
+        let _span = work_span!("remove", "roots").entered();
         if let Err(error) = yadokari_rootfs::remove_tree(&self.path, self.threads) {
             // The directory of the build goes later, with what is left here.
             tracing::debug!(%error, "removing the roots");

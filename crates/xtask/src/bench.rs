@@ -80,10 +80,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     report.print();
-    match file {
-        Some(file) => report.write(file),
-        None => Ok(()),
+    if let Some(file) = file {
+        report.write(file)?;
     }
+    report.check_memory()
 }
 
 /// What is measured without other builders.
@@ -110,6 +110,10 @@ fn builders<'b>(bench: &'b Bench, options: &Options) -> Result<Vec<Box<dyn Build
     if options.alone {
         return Ok(builders);
     }
+    builders.push(Box::new(executor::Executor::with_mounts(
+        bench,
+        &built::path()?,
+    )?));
     builders.push(Box::new(others::DockerBuild::find(
         bench,
         options.docker.as_deref(),

@@ -34,11 +34,19 @@ pub(crate) fn run(options: &Options) -> Result<PathBuf> {
     };
     let built = cache::target().join(&target).join(folder).join("yadokari");
     let size = check(&built)?;
+    ensure!(
+        size < MOST_BYTES || options.profile != "release",
+        "{} has {size} bytes, which is not below {MOST_BYTES}",
+        built.display()
+    );
     let place = cache::target().join("dist/yadokari");
     install(&built, &place)?;
     println!("{}: static, {:.1} MB", place.display(), size as f64 / 1e6);
     Ok(place)
 }
+
+/// The most bytes that a release may have. Other profiles are not shipped.
+const MOST_BYTES: usize = 20_000_000;
 
 /// The target triple of this machine.
 fn host() -> Result<String> {

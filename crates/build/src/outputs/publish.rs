@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::Mutex;
 use yadokari_image::media_type::Family;
@@ -206,19 +206,12 @@ async fn push_contents(
             .layers
             .iter()
             .map(|layer| push_layer(&image.work, repository, layer));
-        stream::iter(transfers.collect::<Vec<_>>())
+        let transfers = stream::iter(transfers.collect::<Vec<_>>())
             .buffer_unordered(CONCURRENT)
-            .try_collect::<Vec<()>>()
-            .await?;
-        let registry = &image.work.services.registry;
-        let config = Descriptor::of(Family::Oci.config(), &image.assembled.config);
-        let bytes = Bytes::from(image.assembled.config.clone());
-        if !registry.blob_exists(repository, config.digest).await? {
-            registry
-                .push_blob(repository, config.digest, config.size, &bytes)
-                .await?;
-        }
+            .try_collect::<Vec<()>>();
+        try_join(transfers, push_config(repository, image)).await?;
         if top.is_index {
+            let registry = &image.work.services.registry;
             let manifest = &image.assembled;
             let reference = repository.with_digest(manifest.descriptor.digest);
             registry
@@ -230,6 +223,19 @@ async fn push_contents(
                 .await?;
         }
     }
+    Ok(())
+}
+
+async fn push_config(repository: &Repository, image: &Finished) -> Result<(), BuildError> {
+    let registry = &image.work.services.registry;
+    let config = Descriptor::of(Family::Oci.config(), &image.assembled.config);
+    if registry.blob_exists(repository, config.digest).await? {
+        return Ok(());
+    }
+    let bytes = Bytes::from(image.assembled.config.clone());
+    registry
+        .push_blob(repository, config.digest, config.size, &bytes)
+        .await?;
     Ok(())
 }
 

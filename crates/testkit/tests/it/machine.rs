@@ -16,6 +16,7 @@ mod outputs;
 mod root;
 mod screen;
 mod told;
+mod traced;
 mod traffic;
 
 use std::path::Path;

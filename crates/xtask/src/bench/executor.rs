@@ -9,11 +9,15 @@ use yadokari_testkit::docker::{Container, Flavour};
 use yadokari_testkit::process;
 
 use super::builder::{Bench, Builder, Sample};
+use super::report::OURS;
 
 /// Our executor in our own image.
 #[derive(Debug)]
 pub(super) struct Executor<'b> {
     image: Image<'b>,
+    /// What its container may do besides.
+    flags: &'static [&'static str],
+    name: &'static str,
     traces: Option<PathBuf>,
 }
 
@@ -34,6 +38,7 @@ impl<'b> Image<'b> {
 }
 
 impl<'b> Executor<'b> {
+    /// In a container as CI jobs have it.
     pub(super) fn new(bench: &'b Bench, program: &Path, traces: Option<PathBuf>) -> Result<Self> {
         if let Some(directory) = &traces {
             std::fs::create_dir_all(directory)?;
@@ -41,18 +46,36 @@ impl<'b> Executor<'b> {
         let image = bench.docker.executor_image(program, Flavour::Executor)?;
         Ok(Self {
             image: Image::keep(bench, image)?,
+            flags: &[],
+            name: OURS[0],
             traces: traces.map(std::path::absolute).transpose()?,
+        })
+    }
+
+    /// In a container that lets it mount, so that commands of several stages run at the same time.
+    pub(super) fn with_mounts(bench: &'b Bench, program: &Path) -> Result<Self> {
+        Ok(Self {
+            flags: &[
+                "--cap-add=SYS_ADMIN",
+                "--security-opt=seccomp=unconfined",
+                "--security-opt=apparmor=unconfined",
+            ],
+            name: OURS[1],
+            ..Self::new(bench, program, None)?
         })
     }
 }
 
 impl Builder for Executor<'_> {
     fn name(&self) -> &'static str {
-        "yadokari"
+        self.name
     }
 
     fn build(&self, bench: &Bench, context: &Path, name: &str) -> Result<Sample> {
         let mut spec = bench.docker.container(&self.image.name);
+        for flag in self.flags {
+            spec = spec.flag(flag);
+        }
         let mut words = words(bench, name);
         words.push("--cache-copy-layers".into());
         if let Some(directory) = &self.traces {

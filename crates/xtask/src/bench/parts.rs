@@ -1,7 +1,8 @@
-//! The parts of a build that plain tools do as well: compressing beside `pigz` and `zstd`, unpacking beside `tar`.
+//! The parts of a build that plain tools do as well: compressing beside `pigz` and `zstd`, pulling and unpacking beside
+//! `curl` and `tar`; and what the program takes to start.
 //!
 //! Our times are those of the spans in a trace, so they include what a tool does not do: digests of both sides, and
-//! checks of what an archive may do. Both read from the page cache and write to the same filesystem.
+//! checks of what an archive may do. Both have the same registry and write to the same filesystem.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use yadokari_testkit::{base, process};
+use yadokari_testkit::{base, executor, process};
 
 use super::traced::Ground;
 
@@ -19,7 +20,7 @@ pub(super) fn run(runs: usize, file: Option<&Path>) -> Result<()> {
     let ground = Ground::new(&base::debian()?, "library/debian", base::SUITE)?;
     let archive = archive(&ground)?;
     println!(
-        "{:<26} {:>9} {:>10} {:>10} {:>7}",
+        "{:<32} {:>9} {:>10} {:>10} {:>7}",
         "part", "bytes", "ours", "tool", "ratio"
     );
     let mut rows = Vec::new();
@@ -37,6 +38,7 @@ pub(super) fn run(runs: usize, file: Option<&Path>) -> Result<()> {
         fs::write(file, format!("{:#}\n", Value::from(rows)))
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
+    start(&executor::path()?)?;
     let slow: Vec<_> = rows.iter().filter_map(Row::beyond).collect();
     ensure!(slow.is_empty(), "{}", slow.join("\n"));
     Ok(())
@@ -88,7 +90,7 @@ impl Row {
             most,
         };
         println!(
-            "{:<26} {:>5} MiB {:>8.2} s {:>8.2} s {:>7.2}",
+            "{:<32} {:>5} MiB {:>8.2} s {:>8.2} s {:>7.2}",
             row.part,
             row.bytes >> 20,
             row.ours.as_secs_f64(),
@@ -121,6 +123,22 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
+
+/// What it takes to say the version, median of twenty.
+fn start(program: &Path) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let start = Instant::now();
+        process::run(Command::new(program).arg("version"))?;
+        times.push(start.elapsed());
+    }
+    let took = median(times);
+    println!("start: {:.1} ms", took.as_secs_f64() * 1e3);
+    ensure!(took < LONGEST_START, "starting takes {took:?}");
+    Ok(())
+}
+
+const LONGEST_START: Duration = Duration::from_millis(20);
 
 /// A context that holds one file: the archive inside the Debian base's layer.
 fn archive(ground: &Ground) -> Result<PathBuf> {
@@ -174,7 +192,7 @@ fn many_files(ground: &Ground) -> Result<String> {
     Ok(name)
 }
 
-/// Unpacks an image's layers for a command, and with `tar`.
+/// Pulls and unpacks an image's layers for a command, and with `curl` and `tar`.
 fn unpacked(ground: &Ground, name: &str, reference: &str, runs: usize) -> Result<Row> {
     let context = ground.scratch.path().join("unpacked");
     fs::create_dir_all(&context)?;
@@ -192,15 +210,12 @@ fn unpacked(ground: &Ground, name: &str, reference: &str, runs: usize) -> Result
     let tag = reference.rsplit(':').next().unwrap_or_default();
     let (_, manifest) = endpoint.manifest(repository, tag)?;
     let manifest: Value = serde_json::from_slice(&manifest)?;
-    let (mut blobs, mut bytes) = (Vec::new(), 0);
+    let (mut script, mut bytes) = (String::from("set -e\n"), 0);
     for layer in manifest["layers"].as_array().context("no layers")? {
         let digest = layer["digest"].as_str().context("no digest")?;
-        let blob = context.join(digest.replace(':', "-"));
         let url = endpoint.url(&format!("{repository}/blobs/{digest}"));
-        let mut curl = Command::new("curl");
-        process::run(curl.args(["-sSfL", "-o"]).arg(&blob).arg(url))?;
+        script.push_str(&format!("curl -sSfL {url} | tar -xzf -\n"));
         bytes += layer["size"].as_u64().unwrap_or_default();
-        blobs.push(blob);
     }
     let root = ground.scratch.path().join("root");
     let mut samples = Vec::new();
@@ -209,20 +224,14 @@ fn unpacked(ground: &Ground, name: &str, reference: &str, runs: usize) -> Result
         let ours = build.extent("unpack").context("nothing was unpacked")?;
         fs::create_dir(&root)?;
         let start = Instant::now();
-        for blob in &blobs {
-            process::run(
-                Command::new("tar")
-                    .arg("-xzf")
-                    .arg(blob)
-                    .arg("-C")
-                    .arg(&root),
-            )?;
-        }
+        process::run(Command::new("sh").args(["-c", &script]).current_dir(&root))?;
         samples.push((ours, start.elapsed()));
         fs::remove_dir_all(&root)?;
     }
-    for blob in blobs {
-        fs::remove_file(blob)?;
-    }
-    Ok(Row::of(format!("tar -xzf, {name}"), bytes, samples, 1.0))
+    Ok(Row::of(
+        format!("curl | tar -xz, {name}"),
+        bytes,
+        samples,
+        1.0,
+    ))
 }

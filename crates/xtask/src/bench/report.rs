@@ -3,10 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::builder::Sample;
+
+/// How the table calls our executor, where it has no privileges and where it may mount.
+pub(super) const OURS: [&str; 2] = ["yadokari", "with mounts"];
+
+/// The most memory that a build of ours may take, in bytes.
+const MOST_MEMORY: u64 = 128 << 20;
 
 /// The medians of one kind of build by one builder.
 #[derive(Debug)]
@@ -48,7 +54,7 @@ impl Row {
             .peak
             .map_or(String::new(), |bytes| format!("{} MiB", bytes >> 20));
         format!(
-            "{:<9} {:<7} {:<9} {:>8.2} s {:>7} {:>9}",
+            "{:<9} {:<7} {:<11} {:>8.2} s {:>7} {:>9}",
             self.workload,
             self.kind,
             self.builder,
@@ -58,12 +64,13 @@ impl Row {
         )
     }
 
-    fn json(&self) -> Value {
+    fn json(&self, ours: Option<Duration>) -> Value {
         json!({
             "workload": self.workload,
             "kind": self.kind,
             "builder": self.builder,
             "seconds": self.wall.as_secs_f64(),
+            "ratio": ours.map(|ours| self.wall.as_secs_f64() / ours.as_secs_f64()),
             "peak_bytes": self.peak,
             "runs": self.runs,
         })
@@ -85,7 +92,7 @@ impl Report {
     /// Prints the table; the last but one column is the time in units of ours.
     pub(super) fn print(&self) {
         println!(
-            "{:<9} {:<7} {:<9} {:>10} {:>7} {:>9}",
+            "{:<9} {:<7} {:<11} {:>10} {:>7} {:>9}",
             "workload", "kind", "builder", "median", "ratio", "peak"
         );
         for row in &self.rows {
@@ -95,9 +102,25 @@ impl Report {
 
     /// Writes the rows as a JSON array.
     pub(super) fn write(&self, file: &Path) -> Result<()> {
-        let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
+        let rows = self.rows.iter().map(|row| row.json(self.ours(row)));
+        let rows: Vec<Value> = rows.collect();
         std::fs::write(file, format!("{:#}\n", Value::from(rows)))
             .with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Refuses a build of ours that took more memory than any build may.
+    pub(super) fn check_memory(&self) -> Result<()> {
+        for row in &self.rows {
+            let peak = row.peak.unwrap_or_default();
+            ensure!(
+                !OURS.contains(&row.builder) || peak < MOST_MEMORY,
+                "{} {} took {} MiB of memory",
+                row.workload,
+                row.kind,
+                peak >> 20
+            );
+        }
+        Ok(())
     }
 
     /// What our executor takes for the same; limits stand beside its cold build.
@@ -108,7 +131,7 @@ impl Report {
             row.kind
         };
         let same = |other: &&Row| {
-            other.workload == row.workload && other.kind == kind && other.builder == "yadokari"
+            other.workload == row.workload && other.kind == kind && other.builder == OURS[0]
         };
         self.rows.iter().find(same).map(|row| row.wall)
     }
