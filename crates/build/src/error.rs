@@ -41,7 +41,7 @@ struct Inner {
 }
 
 /// A Dockerfile as errors quote it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its name for messages.
     pub name: String,

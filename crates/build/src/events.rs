@@ -55,6 +55,15 @@ pub enum Event<'a> {
         /// What is different, one thing each.
         reasons: &'a [String],
     },
+    /// A RUN that started waits for its turn: commands run one at a time here.
+    Queued(StepId),
+    /// It is the turn of a RUN that was queued: its command starts.
+    Running {
+        /// The RUN.
+        step: StepId,
+        /// How long it waited.
+        waited: Duration,
+    },
     /// A RUN wrote something.
     Output {
         /// The RUN.
@@ -70,7 +79,7 @@ pub enum Event<'a> {
         step: StepId,
         /// How it ended.
         outcome: Outcome,
-        /// Wall time since it started.
+        /// Wall time since it started, without the time in the queue.
         took: Duration,
     },
     /// A step failed; the error itself is the build's result.

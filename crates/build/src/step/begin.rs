@@ -1,11 +1,12 @@
 //! When a step begins: as soon as the stages that it reads from are done.
 
 use std::pin::pin;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use futures::future::{Either, select, try_join_all};
+use tokio::sync::OwnedRwLockWriteGuard;
 use yadokari_plan::{Operation, Source, StageId};
 
 use super::At;
@@ -20,6 +21,8 @@ pub(crate) struct Beginning {
     at: OnceLock<SystemTime>,
     /// It turned out before it began that it is not in the cache.
     missed: AtomicBool,
+    /// How long its command was queued.
+    queued: OnceLock<Duration>,
 }
 
 impl At<'_> {
@@ -69,11 +72,30 @@ impl At<'_> {
         }
     }
 
-    /// Wall time since it began.
+    /// Waits until the step's command is alone, and tells of it unless it is at once.
+    pub(crate) async fn alone(&self) -> OwnedRwLockWriteGuard<()> {
+        let ground = &self.work.ground;
+        if let Ok(alone) = Arc::clone(ground).try_write_owned() {
+            return alone;
+        }
+        let step = step_id(self.stage.id, self.index);
+        let clock = &self.work.services.clock;
+        self.work.tell(Event::Queued(step));
+        let since = clock.now();
+        let alone = Arc::clone(ground).write_owned().await;
+        let waited = clock.now().duration_since(since).unwrap_or_default();
+        let waited = *self.begun.queued.get_or_init(|| waited);
+        self.work.tell(Event::Running { step, waited });
+        alone
+    }
+
+    /// Wall time since it began, without the time in the queue.
     pub(crate) fn took(&self) -> Duration {
         let now = self.work.services.clock.now();
         let since = self.begun.at.get().map(|began| now.duration_since(*began));
-        since.and_then(Result::ok).unwrap_or_default()
+        let since = since.and_then(Result::ok).unwrap_or_default();
+        let queued = self.begun.queued.get().copied().unwrap_or_default();
+        since.saturating_sub(queued)
     }
 
     fn tell_missed(&self) {

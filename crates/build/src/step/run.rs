@@ -204,10 +204,9 @@ async fn execute(at: At<'_>, run: &Run, spec: RunSpec) -> Result<(), BuildError>
     let events = Arc::clone(&at.work.services.events);
     let cancel = at.work.services.cancel.clone();
     let step = step_id(at.stage.id, at.index);
-    let ground = Arc::clone(&at.work.ground);
     let (alone, beside) = match runner.abilities().parallel {
-        false => (Some(ground.write_owned().await), None),
-        true => (None, Some(ground.read_owned().await)),
+        false => (Some(at.alone().await), None),
+        true => (None, Some(Arc::clone(&at.work.ground).read_owned().await)),
     };
     let exit = blocking(move || {
         let mut output = |stream, bytes: &[u8]| {

@@ -60,6 +60,37 @@ fn a_step_starts_when_the_stages_it_reads_from_are_done() {
 }
 
 #[test]
+fn a_command_that_waits_for_its_turn_says_so_and_its_wait_is_no_time_of_its_own() {
+    skip_unless!(needs::root(), needs::registry());
+    let dockerfile = "\
+FROM busybox AS one
+RUN sleep 2; echo > /one
+FROM busybox AS two
+RUN sleep 2; echo > /two
+FROM busybox
+COPY --from=one /one /
+COPY --from=two /two /
+";
+    let arguments = ["--isolation=chroot", "--log-format=json"];
+    let (status, log) = told(&Place::new(), dockerfile, &arguments, false);
+    assert_eq!(status, 0, "{log}");
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<_> = lines.collect();
+    let of = |event: &'static str| lines.iter().filter(move |line| line["event"] == event);
+    let queued: Vec<_> = of("queued").collect();
+    assert_eq!(queued.len(), 1, "{log}");
+    let step = &queued[0]["step"];
+    let seconds = |event: &'static str, field: &str| {
+        let line = of(event).find(|line| line["step"] == *step);
+        line.and_then(|line| line[field].as_f64()).unwrap()
+    };
+    assert!(seconds("running", "waited") > 1.0, "{log}");
+    assert!(seconds("finished", "seconds") < 3.5, "{log}");
+}
+
+#[test]
 fn what_failed_beside_a_slower_stage_stands_in_gitlabs_log() {
     skip_unless!(needs::root(), needs::registry());
     let dockerfile = "\
