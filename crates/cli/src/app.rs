@@ -11,8 +11,7 @@ use tracing::Instrument as _;
 use yadokari_sandbox::{IdMap, UserNamespace, UserNamespaceError};
 
 use crate::command::{self, login};
-use crate::console::style::Paper;
-use crate::console::{Console, Screen, columns_of_stderr};
+use crate::console::{Console, Screen};
 use crate::convert::{self, Action, ConsoleSettings, Job, UsageError};
 use crate::environment::Environment;
 use crate::flags::commands::Build;
@@ -27,17 +26,32 @@ use crate::{flags, logging};
 
 /// Runs the program. Starts threads only after everything that needs a process with one thread is done.
 pub fn run(environment: &Environment) -> ExitCode {
-    let outcome = match flags::parse(environment) {
-        Ok(invocation) => dispatch(invocation, environment),
+    let invocation = match flags::parse(environment) {
+        Ok(invocation) => invocation,
         Err(error) => return explain(&error),
     };
-    match outcome {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            tell(&failure, environment);
-            ExitCode::from(failure.code)
-        }
-    }
+    let settings = early_settings(&invocation, environment);
+    ExitCode::from(match dispatch(invocation, environment) {
+        Ok(code) => code,
+        Err(failure) => told(&failure, &console_of(settings)),
+    })
+}
+
+/// How a failure is told that comes before there is a console, or from a command that has none.
+fn early_settings(invocation: &Invocation, environment: &Environment) -> ConsoleSettings {
+    let Invocation::Command(command, style) = invocation else {
+        return ConsoleSettings::of(environment);
+    };
+    let build = match command {
+        Command::Build(build) => Some(&**build),
+        Command::Plan(plan) => Some(&plan.build),
+        Command::Lint(lint) => Some(&lint.build),
+        _ => None,
+    };
+    let asked = build.map(|build| convert::console(build, *style, environment));
+    // Settings that cannot be used are themselves told of.
+    let asked = asked.and_then(Result::ok);
+    asked.unwrap_or_else(|| ConsoleSettings::of(environment))
 }
 
 fn dispatch(invocation: Invocation, environment: &Environment) -> Result<u8, Failure> {
@@ -128,8 +142,7 @@ fn run_task(task: &Task, environment: &Environment) -> Result<u8, Failure> {
     console.close();
     match done {
         Ok(text) => finish(&mut std::io::stdout(), &text),
-        Err(failure) if console.error(failure.to_json()) => Ok(failure.code),
-        Err(failure) => Err(failure),
+        Err(failure) => Ok(told(&failure, &console)),
     }
 }
 
@@ -158,8 +171,7 @@ fn run_job(job: &Job, environment: &Environment) -> Result<u8, Failure> {
     runtime.shutdown_timeout(PATIENCE);
     match done.map_err(|failure| hinted(failure, one_owner)) {
         Ok(()) => Ok(0),
-        Err(failure) if console.error(failure.to_json()) => Ok(failure.code),
-        Err(failure) => Err(failure),
+        Err(failure) => Ok(told(&failure, &console)),
     }
 }
 
@@ -186,7 +198,7 @@ fn run_bake(flags: &flags::Bake, environment: &Environment) -> Result<u8, Failur
     let done = runtime.block_on(work);
     console.close();
     runtime.shutdown_timeout(PATIENCE);
-    done
+    Ok(done.unwrap_or_else(|failure| told(&failure, &console)))
 }
 
 /// What is only printed has no display above it that would stay.
@@ -215,22 +227,23 @@ fn lint_json(job: &Job, environment: &Environment) -> Result<u8, Failure> {
     let console = console(settings_of(job), Vec::new());
     let stdout = &mut std::io::stdout();
     let runtime = runtime()?;
-    runtime.block_on(command::build::lint_json(
-        job,
-        environment,
-        &console,
-        stdout,
-    ))
+    let work = command::build::lint_json(job, environment, &console, stdout);
+    let done = runtime.block_on(work);
+    Ok(done.unwrap_or_else(|failure| told(&failure, &console)))
 }
 
 fn console(settings: ConsoleSettings, listeners: Vec<Listener>) -> Arc<Console> {
     let screen = settings.live.then(Screen::of_standard_error);
     logging::start(settings, listeners, screen.as_ref());
-    let clock = Arc::new(SystemClock);
     Arc::new(match screen {
-        Some(screen) => Console::on_screen(settings, clock, screen),
-        None => Console::new(settings, clock, Box::new(std::io::stderr())),
+        Some(screen) => Console::on_screen(settings, Arc::new(SystemClock), screen),
+        None => console_of(settings),
     })
+}
+
+/// A console without a display.
+fn console_of(settings: ConsoleSettings) -> Console {
+    Console::new(settings, Arc::new(SystemClock), Box::new(std::io::stderr()))
 }
 
 /// Keeps a RUN that shares our processes from reading credentials out of our memory and environment.
@@ -312,13 +325,8 @@ fn explain(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn tell(failure: &Failure, environment: &Environment) {
-    let refused = environment.text("NO_COLOR").is_some();
-    let color =
-        !refused && (environment.terminals.stderr || environment.text("GITLAB_CI").is_some());
-    let paper = Paper {
-        color,
-        columns: columns_of_stderr(),
-    };
-    let _ = std::io::stderr().write_all(failure.render(paper).as_bytes());
+/// Tells a failure as everything else was told. Gives the exit code.
+fn told(failure: &Failure, console: &Console) -> u8 {
+    console.failure(failure);
+    failure.code
 }

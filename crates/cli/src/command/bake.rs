@@ -18,7 +18,7 @@ pub use self::jobs::Jobs;
 use super::Stdout;
 use super::build::facts;
 use crate::bake::{self, Bake, BakeError, Surroundings};
-use crate::console::{Console, Scoped};
+use crate::console::{Console, Group};
 use crate::convert::Job;
 use crate::environment::Environment;
 use crate::flags;
@@ -155,15 +155,11 @@ async fn build_all(
         1
     };
     let slots = Arc::new(Semaphore::new(at_once));
+    let group = Group::new(Arc::clone(console), jobs.scratch.path());
     let mut waiting: Vec<Waiting<'_>> = Vec::new();
     for (index, named) in jobs.jobs.iter().enumerate() {
         let services = Services {
-            events: Arc::new(Scoped::new(
-                Arc::clone(console),
-                &named.name,
-                index,
-                jobs.scratch.path(),
-            )),
+            events: Arc::new(group.build(&named.name, index)),
             cancel: cancels[index].clone(),
             ..services.clone()
         };

@@ -94,8 +94,8 @@ async fn check(job: &Job, services: &Services, console: &Console) -> Result<(), 
         .await
         .map_err(|error| Failure::from(&error))?;
     checked.warnings.iter().for_each(|warning| {
-        console.lint(warning);
-        console.quote(&Excerpt::cut(&checked.name, &checked.bytes, warning.span));
+        let excerpt = Excerpt::cut(&checked.name, &checked.bytes, warning.span);
+        console.lint(warning, Some(&excerpt));
     });
     match checked.warnings.len() {
         0 => Ok(()),

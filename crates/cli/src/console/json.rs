@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use yadokari_build::{Expectation, Outcome, PlannedStep, StepId};
+use yadokari_dockerfile::Warning;
 use yadokari_image::Digest;
 use yadokari_sandbox::Stream;
 
@@ -12,6 +13,7 @@ use super::Moment;
 use super::steps::Steps;
 use super::summary::Ending;
 use crate::convert::{ConsoleSettings, Verbosity};
+use crate::report::Excerpt;
 
 /// Writes what happens as JSON lines, each with `time`, `level`, `event` and what belongs to it.
 pub(super) struct Json {
@@ -52,12 +54,14 @@ impl Json {
         self.write(Verbosity::Info, "planned", json!({ "steps": steps }));
     }
 
-    pub(super) fn lint(&mut self, rule: &str, message: &str, line: Option<usize>) {
-        self.write(
-            Verbosity::Warn,
-            "lint",
-            json!({"rule": rule, "message": message, "line": line}),
-        );
+    pub(super) fn lint(&mut self, warning: &Warning, excerpt: Option<&Excerpt>) {
+        let fields = json!({
+            "rule": warning.rule.name(),
+            "message": warning.message,
+            "file": excerpt.map(|excerpt| &excerpt.file),
+            "line": warning.span.first_line,
+        });
+        self.write(Verbosity::Warn, "lint", fields);
     }
 
     pub(super) fn message(&mut self, level: Verbosity, message: &str) {

@@ -15,18 +15,17 @@ mod text;
 mod transfers;
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use yadokari_build::Clock;
-use yadokari_build::{Event, Events};
+use yadokari_build::{Clock, Event, Events, SourceFile};
 use yadokari_dockerfile::Warning;
 use yadokari_image::Digest;
 
+pub(crate) use self::live::columns_of_stdout;
 pub use self::live::{Above, Screen};
-pub(crate) use self::live::{columns_of_stderr, columns_of_stdout};
-pub use self::scoped::Scoped;
+pub use self::scoped::{Group, Scoped};
 
 use self::json::Json;
 use self::moment::Moment;
@@ -44,6 +43,8 @@ pub struct Console {
 
 struct State {
     form: Form,
+    /// The Dockerfile that was read last, which build checks are about.
+    source: Option<SourceFile>,
 }
 
 enum Form {
@@ -69,7 +70,7 @@ impl Console {
         Self::with_form(
             clock,
             match settings.format {
-                LogFormat::Text => Form::Text(Text::new(settings, out, None)),
+                LogFormat::Text => Form::Text(Text::new(settings, out)),
                 LogFormat::Json => Form::Json(Json::new(settings, out)),
             },
         )
@@ -83,7 +84,7 @@ impl Console {
     fn with_form(clock: Arc<dyn Clock>, form: Form) -> Self {
         Self {
             clock,
-            state: Mutex::new(State { form }),
+            state: Mutex::new(State { form, source: None }),
         }
     }
 
@@ -105,25 +106,12 @@ impl Console {
         });
     }
 
-    /// Tells a build check that fired.
-    pub fn lint(&self, warning: &Warning) {
+    /// Tells a build check that fired, with the lines that it is about.
+    pub fn lint(&self, warning: &Warning, excerpt: Option<&Excerpt>) {
         self.with(|form| match form {
-            Form::Text(text) => text.lint(warning),
-            Form::Screen(screen) => screen.text.lint(warning),
-            Form::Json(json) => json.lint(
-                warning.rule.name(),
-                &warning.message,
-                Some(warning.span.first_line),
-            ),
-        });
-    }
-
-    /// Shows the lines of a file that were just spoken of, where people read.
-    pub fn quote(&self, excerpt: &Excerpt) {
-        self.with(|form| match form {
-            Form::Text(text) => text.quote(excerpt),
-            Form::Screen(screen) => screen.text.quote(excerpt),
-            Form::Json(_) => {}
+            Form::Text(text) => text.lint(warning, excerpt),
+            Form::Screen(screen) => screen.text.lint(warning, excerpt),
+            Form::Json(json) => json.lint(warning, excerpt),
         });
     }
 
@@ -156,39 +144,35 @@ impl Console {
         });
     }
 
-    /// Tells one of several failures.
+    /// Tells a failure.
     pub fn failure(&self, failure: &Failure) {
-        if self.error(failure.to_json()) {
-            return;
-        }
         self.with(|form| match form {
             Form::Text(text) => text.failure(failure),
             Form::Screen(screen) => screen.text.failure(failure),
-            Form::Json(_) => {}
+            Form::Json(json) => json.error(failure.to_json()),
         });
-    }
-
-    /// Writes a failure as a JSON line; returns false where people read, who get more than a line.
-    pub(crate) fn error(&self, fields: serde_json::Value) -> bool {
-        let mut machine = false;
-        self.with(|form| {
-            if let Form::Json(json) = form {
-                json.error(fields);
-                machine = true;
-            }
-        });
-        machine
     }
 
     fn with(&self, tell: impl FnOnce(&mut Form)) {
         let now = self.now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         match &mut state.form {
             Form::Text(text) => drop(text.at(now)),
             Form::Screen(screen) => drop(screen.text.at(now)),
             Form::Json(json) => drop(json.at(now)),
         }
         tell(&mut state.form);
+    }
+
+    /// The lines of the Dockerfile that a build check is about.
+    fn excerpt(&self, warning: &Warning) -> Option<Excerpt> {
+        let state = self.state();
+        let source = state.source.as_ref();
+        source.map(|file| Excerpt::of(file, warning.span))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Moment {
@@ -199,7 +183,8 @@ impl Console {
 impl Events for Console {
     fn on(&self, event: Event<'_>) {
         match event {
-            Event::Lint(warning) => self.lint(warning),
+            Event::Source(file) => self.state().source = Some(file.clone()),
+            Event::Lint(warning) => self.lint(warning, self.excerpt(warning).as_ref()),
             Event::Notice(text) => self.notice(text),
             event => self.with(|form| match form {
                 Form::Text(text) => tell_text(text, event),
@@ -212,11 +197,11 @@ impl Events for Console {
 
 fn tell_text(text: &mut Text, event: Event<'_>) {
     match event {
-        Event::Source(file) => text.source(file),
         Event::Planned { steps } => text.planned(steps),
         Event::Missed { step, reasons } => text.missed(step, reasons),
         Event::Layer { step, size } => text.layer(step, size),
         Event::Started(id) => text.started(id),
+        Event::Running { step, waited } => text.running(step, waited),
         Event::Output {
             step,
             stream,
@@ -243,6 +228,10 @@ fn tell_json(json: &mut Json, event: Event<'_>) {
         Event::Layer { step, size } => json.layer(step, size),
         Event::Waiting { step, stages } => json.step("waiting", step, json!({ "for": stages })),
         Event::Started(id) => json.step("started", id, json!({})),
+        Event::Queued(id) => json.step("queued", id, json!({})),
+        Event::Running { step, waited } => {
+            json.step("running", step, json!({ "waited": waited.as_secs_f64() }));
+        }
         Event::Output {
             step,
             stream,

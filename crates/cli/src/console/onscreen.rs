@@ -6,7 +6,6 @@ use yadokari_build::Event;
 
 use super::Published;
 use super::live::{Live, Screen};
-use super::style::{Ink, Paper, paint};
 use super::summary::Ending;
 use super::text::Text;
 use crate::convert::ConsoleSettings;
@@ -16,8 +15,6 @@ pub(super) struct OnScreen {
     /// Lines that stay.
     pub(super) text: Text,
     live: Live,
-    screen: Screen,
-    settings: ConsoleSettings,
     published: Vec<Published>,
     /// The output of what failed was shown.
     closed: bool,
@@ -25,12 +22,9 @@ pub(super) struct OnScreen {
 
 impl OnScreen {
     pub(super) fn new(settings: ConsoleSettings, screen: Screen) -> Self {
-        let text = Text::new(settings, Box::new(screen.writer()), Some(screen.clone()));
         Self {
-            text,
-            live: Live::start(screen.clone(), settings.color, settings.unicode),
-            screen,
-            settings,
+            text: Text::new(settings, Box::new(screen.writer())),
+            live: Live::start(screen, settings.color, settings.unicode),
             published: Vec::new(),
             closed: false,
         }
@@ -39,13 +33,11 @@ impl OnScreen {
     pub(super) fn tell(&mut self, event: Event<'_>) {
         let mut board = self.live.board();
         match event {
-            Event::Source(file) => {
-                drop(board);
-                self.text.source(file);
-            }
             Event::Planned { steps } => board.planned(steps),
             Event::Waiting { step, stages } => board.waiting(step, stages),
             Event::Started(id) => board.started(id),
+            Event::Queued(id) => board.steps.step(id).queued = true,
+            Event::Running { step, waited } => board.steps.step(step).run(waited),
             Event::Missed { step, reasons } => board.missed(step, reasons),
             Event::Output {
                 step,
@@ -88,18 +80,11 @@ impl OnScreen {
                 &board.transfers,
                 &self.published,
                 ending,
-                self.paper(),
+                self.text.paper(),
             )
         };
         // The prompt stands directly above; an empty line would part what belongs together.
         self.text.info(&lines[1..]);
-    }
-
-    fn paper(&self) -> Paper {
-        Paper {
-            color: self.settings.color,
-            columns: Some(self.screen.columns()),
-        }
     }
 
     pub(super) fn close(&mut self) {
@@ -112,12 +97,10 @@ impl OnScreen {
 
     /// The output of the steps that failed.
     fn failures(&self) -> Vec<String> {
-        let color = self.settings.color;
+        let paper = self.text.paper();
         let mut lines = Vec::new();
         for step in self.live.board().steps.all().filter(|step| step.failed) {
-            let prefix = paint(color, Ink::Step, &step.prefix);
-            let title = paint(color, Ink::Strong, &step.title);
-            lines.push(format!("{prefix} {title}"));
+            lines.push(step.heading(paper));
             lines.extend(step.last_lines());
         }
         lines

@@ -1,19 +1,32 @@
-//! One of several builds that share a console.
+//! Several builds that share a console.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use yadokari_build::{Event, Events, PlannedStep, StepId};
+use yadokari_build::{Event, Events, PlannedStep, SourceFile, StepId};
+use yadokari_dockerfile::Warning;
 
 use super::Console;
+use crate::report::Excerpt;
+
+/// Builds that share a console.
+#[derive(Debug)]
+pub struct Group {
+    console: Arc<Console>,
+    hidden: PathBuf,
+    /// The build checks that were told.
+    warned: Mutex<HashSet<(String, Option<Excerpt>)>>,
+}
 
 /// Tells a console of one build among others: stages get the build's name, and steps and transfers numbers of their own.
 #[derive(Debug)]
 pub struct Scoped {
-    console: Arc<Console>,
+    group: Arc<Group>,
     name: String,
     index: usize,
-    hidden: PathBuf,
+    /// Its Dockerfile, once that was read.
+    source: Mutex<Option<SourceFile>>,
 }
 
 /// Stages of one build have numbers below this.
@@ -21,17 +34,36 @@ const STAGES: usize = 10_000;
 /// Transfers of one build have numbers below this.
 const TRANSFERS: u64 = 1 << 32;
 
-impl Scoped {
-    /// The build of this name, the `index`th of them. Results below `hidden` are for other builds and not told of.
-    pub fn new(console: Arc<Console>, name: &str, index: usize, hidden: &Path) -> Self {
-        Self {
+impl Group {
+    /// No builds yet. Results below `hidden` are for other builds and not told of.
+    pub fn new(console: Arc<Console>, hidden: &Path) -> Arc<Self> {
+        Arc::new(Self {
             console,
+            hidden: hidden.to_owned(),
+            warned: Mutex::default(),
+        })
+    }
+
+    /// The build of this name, the `index`th of them.
+    pub fn build(self: &Arc<Self>, name: &str, index: usize) -> Scoped {
+        Scoped {
+            group: Arc::clone(self),
             name: name.to_owned(),
             index,
-            hidden: hidden.to_owned(),
+            source: Mutex::default(),
         }
     }
 
+    /// Tells a build check, unless another build of the same Dockerfile did.
+    fn lint(&self, warning: &Warning, excerpt: Option<Excerpt>) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert((warning.to_string(), excerpt.clone())) {
+            self.console.lint(warning, excerpt.as_ref());
+        }
+    }
+}
+
+impl Scoped {
     fn step(&self, id: StepId) -> StepId {
         StepId {
             stage: id.stage + self.index * STAGES,
@@ -50,7 +82,24 @@ impl Scoped {
             ..step.clone()
         };
         let steps: Vec<_> = steps.iter().map(rename).collect();
-        self.console.on(Event::Planned { steps: &steps });
+        self.group.console.on(Event::Planned { steps: &steps });
+    }
+
+    fn source(&self, file: &SourceFile) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        *source = Some(file.clone());
+    }
+
+    fn lint(&self, warning: &Warning) {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = source.as_ref();
+        let excerpt = file.map(|file| Excerpt::of(file, warning.span));
+        self.group.lint(warning, excerpt);
+    }
+
+    fn notice(&self, text: &str) {
+        let text = format!("{}: {text}", self.name);
+        self.group.console.on(Event::Notice(&text));
     }
 }
 
@@ -58,13 +107,11 @@ impl Events for Scoped {
     fn on(&self, event: Event<'_>) {
         let event = match event {
             Event::Planned { steps } => return self.planned(steps),
-            // Warnings name the line; the lines of several files at once would be quoted from the wrong one.
-            Event::Source(_) => return,
-            Event::Published { place, .. } if Path::new(place).starts_with(&self.hidden) => return,
-            Event::Notice(text) => {
-                return self
-                    .console
-                    .on(Event::Notice(&format!("{}: {text}", self.name)));
+            Event::Source(file) => return self.source(file),
+            Event::Lint(warning) => return self.lint(warning),
+            Event::Notice(text) => return self.notice(text),
+            Event::Published { place, .. } if Path::new(place).starts_with(&self.group.hidden) => {
+                return;
             }
             Event::Waiting { step, stages } => Event::Waiting {
                 step: self.step(step),
@@ -72,6 +119,15 @@ impl Events for Scoped {
             },
             Event::Started(id) => Event::Started(self.step(id)),
             Event::Failed(id) => Event::Failed(self.step(id)),
+            Event::Missed { step, reasons } => Event::Missed {
+                step: self.step(step),
+                reasons,
+            },
+            Event::Queued(id) => Event::Queued(self.step(id)),
+            Event::Running { step, waited } => Event::Running {
+                step: self.step(step),
+                waited,
+            },
             Event::Output {
                 step,
                 stream,
@@ -108,6 +164,6 @@ impl Events for Scoped {
             },
             event => event,
         };
-        self.console.on(event);
+        self.group.console.on(event);
     }
 }

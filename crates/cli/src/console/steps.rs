@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use console::truncate_str;
 use yadokari_build::{Expectation, Outcome, PlannedStep, StepId};
 use yadokari_sandbox::Stream;
 
 use super::lines::LineBuffer;
+use super::style::{self, Ink, Paper, paint};
 
 /// All steps of the build.
 #[derive(Debug, Default)]
@@ -29,6 +31,10 @@ pub(super) struct Step {
     pub(super) announced: bool,
     /// The stages it waits for, or waited for before it started.
     pub(super) waits_for: String,
+    /// It started, and its command waits for its turn.
+    pub(super) queued: bool,
+    /// How long its command waited.
+    pub(super) waited: Duration,
     /// When it started.
     pub(super) started: Option<Instant>,
     /// When it ended.
@@ -112,6 +118,8 @@ impl Step {
             expectation,
             announced: false,
             waits_for: String::new(),
+            queued: false,
+            waited: Duration::ZERO,
             started: None,
             ended_at: None,
             ended: None,
@@ -128,9 +136,50 @@ impl Step {
         self.started = Some(now);
     }
 
+    /// It was queued, and its command starts.
+    pub(super) fn run(&mut self, waited: Duration) {
+        self.queued = false;
+        self.waited = waited;
+    }
+
     pub(super) fn end(&mut self, outcome: Outcome, took: Duration, now: Instant) {
         self.ended = Some((outcome, took));
         self.ended_at = Some(now);
+    }
+
+    /// How long its command waited, if that is worth a word.
+    pub(super) fn wait(&self) -> Option<String> {
+        let worth = self.waited >= Duration::from_millis(100);
+        worth.then(|| format!("waited {}", style::duration(self.waited)))
+    }
+
+    /// How it ran: `done in 3.2s, waited 1.0s, 12 changes`.
+    pub(super) fn done(&self) -> String {
+        let Some((Outcome::Ran { changes }, took)) = self.ended else {
+            return "done".to_owned();
+        };
+        let changes = match changes {
+            0 => "nothing changed".to_owned(),
+            1 => "1 change".to_owned(),
+            more => format!("{more} changes"),
+        };
+        let took = format!("done in {}", style::duration(took));
+        let parts: Vec<_> = [Some(took), self.wait(), Some(changes)]
+            .into_iter()
+            .flatten()
+            .collect();
+        parts.join(", ")
+    }
+
+    /// Its number and its instruction, on one line of this paper.
+    pub(super) fn heading(&self, paper: Paper) -> String {
+        let prefix = paint(paper.color, Ink::Step, &self.prefix);
+        let title = paint(paper.color, Ink::Strong, &self.title);
+        let heading = format!("{prefix} {title}");
+        match paper.columns {
+            Some(columns) => truncate_str(&heading, columns, "…").into_owned(),
+            None => heading,
+        }
     }
 
     /// It cannot start before other stages are done.
@@ -193,5 +242,24 @@ impl Step {
         let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);
         self.forgotten += surplus;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_is_cut_where_a_row_ends_and_only_there() {
+        let title = "RUN apt-get update && apt-get install --yes make";
+        let step = Step::new("[build 2/5]".to_owned(), "build", title, Expectation::Run);
+        let heading = |columns| {
+            step.heading(Paper {
+                color: false,
+                columns,
+            })
+        };
+        assert_eq!(heading(None), format!("[build 2/5] {title}"));
+        assert_eq!(heading(Some(30)), "[build 2/5] RUN apt-get updat…");
     }
 }

@@ -82,11 +82,14 @@ fn row(step: &Step, paper: Paper) -> Option<String> {
     let size = step.layer.map(style::bytes).unwrap_or_default();
     let prefix = paint(paper.color, Ink::Step, &step.prefix);
     let head = format!("{word} {size:>9}  {prefix} ");
+    let wait = step.wait().map(|wait| format!(", {wait}"));
+    let wait = wait.unwrap_or_default();
     let room = match paper.columns {
-        Some(columns) => columns.saturating_sub(measure_text_width(&head)),
+        Some(columns) => columns.saturating_sub(measure_text_width(&head) + wait.len()),
         None => WIDEST_TITLE,
     };
-    Some(format!("{head}{}", truncate_str(&step.title, room, "…")))
+    let title = truncate_str(&step.title, room, "…");
+    Some(format!("{head}{title}{wait}"))
 }
 
 /// How much went over the network.
@@ -170,5 +173,31 @@ mod tests {
                 .any(|line| line.contains(&published[0].digest.to_string()));
             assert!(whole, "{all:#?}");
         }
+    }
+
+    #[test]
+    fn a_step_that_waited_for_its_turn_says_so_behind_its_title() {
+        let id = StepId { stage: 0, step: 1 };
+        let mut steps = Steps::default();
+        steps.plan(&[PlannedStep {
+            id,
+            stage: "build".to_owned(),
+            title: "RUN make --jobs=2 all and some more".to_owned(),
+            span: None,
+            expectation: Expectation::Run,
+        }]);
+        let step = steps.step(id);
+        step.run(Duration::from_millis(10_100));
+        step.ended = Some((Outcome::Ran { changes: 1 }, Duration::from_secs(5)));
+        let paper = |columns| Paper {
+            color: false,
+            columns,
+        };
+        let row = |columns| row(steps.all().next().unwrap(), paper(columns)).unwrap();
+        let whole =
+            "    5.0s             [build 1/1] RUN make --jobs=2 all and some more, waited 10.1s";
+        assert_eq!(row(None), whole);
+        let cut = "    5.0s             [build 1/1] RUN make --jobs=2…, waited 10.1s";
+        assert_eq!(row(Some(65)), cut);
     }
 }

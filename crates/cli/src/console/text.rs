@@ -8,50 +8,38 @@ use yadokari_image::Digest;
 use yadokari_sandbox::Stream;
 
 use super::fold::fold;
-use super::live::Screen;
+use super::live::columns_of_stderr;
 use super::sections::Sections;
 use super::steps::Steps;
-use super::style::{self, Ink, Paper, paint};
+use super::style::{Ink, Paper, paint};
 use super::summary::Ending;
 use super::transfers::Transfers;
 use super::{Moment, Published};
 use crate::convert::{ConsoleSettings, Verbosity};
 use crate::report::{Excerpt, Failure};
-use yadokari_build::SourceFile;
 use yadokari_dockerfile::Warning;
 
 /// Writes what happens as text.
 pub(super) struct Text {
     settings: ConsoleSettings,
     out: Box<dyn Write + Send>,
-    screen: Option<Screen>,
     steps: Steps,
     sections: Sections,
     transfers: Transfers,
     published: Vec<Published>,
-    source: Option<(String, Vec<u8>)>,
     /// Seconds since 1970 at the event being told.
     now: Moment,
 }
 
 impl Text {
-    /// Writes to `out`, whose lines have the width of `screen` if there is one.
-    pub(super) fn new(
-        settings: ConsoleSettings,
-        out: Box<dyn Write + Send>,
-        screen: Option<Screen>,
-    ) -> Self {
-        let (steps, sections, transfers) =
-            (Steps::default(), Sections::default(), Transfers::default());
+    pub(super) fn new(settings: ConsoleSettings, out: Box<dyn Write + Send>) -> Self {
         Self {
             settings,
             out,
-            screen,
-            steps,
-            sections,
-            transfers,
+            steps: Steps::default(),
+            sections: Sections::default(),
+            transfers: Transfers::default(),
             published: Vec::new(),
-            source: None,
             now: Moment::default(),
         }
     }
@@ -61,24 +49,16 @@ impl Text {
         self
     }
 
-    pub(super) fn source(&mut self, file: &SourceFile) {
-        self.source = Some((file.name.clone(), file.bytes.clone()));
-    }
-
     pub(super) fn planned(&mut self, steps: &[PlannedStep]) {
         self.steps.plan(steps);
     }
 
     /// A build check that fired, with the lines it is about.
-    pub(super) fn lint(&mut self, warning: &Warning) {
+    pub(super) fn lint(&mut self, warning: &Warning, excerpt: Option<&Excerpt>) {
         // `Rule: text (line N)` is the form that docker prints and other tools look for.
         self.warning(&warning.to_string());
-        let excerpt = self
-            .source
-            .as_ref()
-            .map(|(name, bytes)| Excerpt::cut(name, bytes, warning.span));
         if let Some(excerpt) = excerpt {
-            self.quote(&excerpt);
+            self.lines_of(Verbosity::Warn, &excerpt.to_text(self.paper()));
         }
     }
 
@@ -97,16 +77,11 @@ impl Text {
 
     /// A failure with all that belongs to it.
     pub(super) fn failure(&mut self, failure: &Failure) {
-        for line in failure.render(self.paper()).lines() {
-            self.write(Verbosity::Error, None, line);
-        }
+        self.lines_of(Verbosity::Error, &failure.render(self.paper()));
     }
 
-    /// Lines of a file.
-    pub(super) fn quote(&mut self, excerpt: &Excerpt) {
-        for line in excerpt.to_text(self.settings.color).lines() {
-            self.write(Verbosity::Warn, None, line);
-        }
+    fn lines_of(&mut self, least: Verbosity, text: &str) {
+        text.lines().for_each(|line| self.write(least, None, line));
     }
 
     pub(super) fn started(&mut self, id: StepId) {
@@ -134,6 +109,11 @@ impl Text {
         } else {
             self.write(Verbosity::Info, Some(id), &header);
         }
+    }
+
+    /// A step that was queued goes on.
+    pub(super) fn running(&mut self, id: StepId, waited: Duration) {
+        self.steps.step(id).run(waited);
     }
 
     /// Why a step is not in the cache.
@@ -170,7 +150,7 @@ impl Text {
         let step = self.steps.step(id);
         step.end(outcome, took, Instant::now());
         let (announced, title) = (step.announced, step.title.clone());
-        let prefix = step.prefix.clone();
+        let (prefix, done) = (step.prefix.clone(), step.done());
         let prefix = self.paint(Ink::Step, &prefix);
         let line = match (outcome, announced) {
             (Outcome::Cached, true) => format!("{prefix} {}", self.paint(Ink::Good, "CACHED")),
@@ -179,10 +159,8 @@ impl Text {
             }
             (Outcome::Metadata, true) => format!("{prefix} done"),
             (Outcome::Metadata, false) => format!("{prefix} {title}"),
-            (Outcome::Ran { changes }, true) => format!("{prefix} {}", done(took, changes)),
-            (Outcome::Ran { changes }, false) => {
-                format!("{prefix} {title}: {}", done(took, changes))
-            }
+            (Outcome::Ran { .. }, true) => format!("{prefix} {done}"),
+            (Outcome::Ran { .. }, false) => format!("{prefix} {title}: {done}"),
         };
         self.write(Verbosity::Info, Some(id), &line);
         self.in_sections(|sections, now| sections.end(id, now));
@@ -193,13 +171,15 @@ impl Text {
         self.lines(id, &rest);
         let step = self.steps.step(id);
         step.failed = true;
-        let (prefix, title, tail) = (step.prefix.clone(), step.title.clone(), step.last_lines());
+        let (prefix, tail) = (step.prefix.clone(), step.last_lines());
         let failed = self.paint(Ink::Error, "FAILED");
         self.write(Verbosity::Info, Some(id), &format!("{prefix} {failed}"));
         self.in_sections(|sections, now| sections.fail(id, now));
         let shown = self.shows(Verbosity::Info);
         if !shown && !tail.is_empty() {
-            self.put(&format!("{prefix} {title}"));
+            let paper = self.paper();
+            let heading = self.steps.step(id).heading(paper);
+            self.put(&heading);
             tail.iter()
                 .for_each(|line| self.put(&format!("{prefix} {line}")));
         }
@@ -286,7 +266,7 @@ impl Text {
 
     fn put(&mut self, line: &str) {
         let time = if self.settings.timestamp {
-            format!("{} ", self.now)
+            self.stamp()
         } else {
             String::new()
         };
@@ -303,23 +283,25 @@ impl Text {
         self.settings.sections && self.shows(Verbosity::Info)
     }
 
-    fn paper(&self) -> Paper {
+    /// What lines are written on; a terminal's rows have an end.
+    pub(super) fn paper(&self) -> Paper {
+        let stamp = match self.settings.timestamp {
+            true => self.stamp().len(),
+            false => 0,
+        };
+        let columns = self.settings.fitted.then(columns_of_stderr).flatten();
         Paper {
             color: self.settings.color,
-            columns: self.screen.as_ref().map(Screen::columns),
+            columns: columns.map(|columns| columns.saturating_sub(stamp)),
         }
+    }
+
+    /// The time, as it stands before a line.
+    fn stamp(&self) -> String {
+        format!("{} ", self.now)
     }
 
     fn paint(&self, ink: Ink, text: &str) -> String {
         paint(self.settings.color, ink, text)
-    }
-}
-
-fn done(took: Duration, changes: usize) -> String {
-    let took = style::duration(took);
-    match changes {
-        0 => format!("done in {took}, nothing changed"),
-        1 => format!("done in {took}, 1 change"),
-        more => format!("done in {took}, {more} changes"),
     }
 }

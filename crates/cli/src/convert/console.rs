@@ -19,10 +19,29 @@ pub struct ConsoleSettings {
     pub quiet: bool,
     /// GitLab's collapsible sections.
     pub sections: bool,
+    /// Lines fit the terminal that standard error is.
+    pub fitted: bool,
     /// A display on the terminal that is redrawn in place.
     pub live: bool,
     /// Characters beyond ASCII in that display.
     pub unicode: bool,
+}
+
+impl ConsoleSettings {
+    /// What holds where no flag says anything.
+    pub fn of(environment: &Environment) -> Self {
+        Self {
+            format: LogFormat::Text,
+            color: shows_color(environment),
+            timestamp: false,
+            verbosity: Verbosity::Info,
+            quiet: false,
+            sections: false,
+            fitted: looks_at_terminal(environment),
+            live: false,
+            unicode: false,
+        }
+    }
 }
 
 /// Forms of messages.
@@ -74,10 +93,11 @@ pub(super) fn settings(given: Given<'_>) -> Result<ConsoleSettings, UsageError> 
     };
     let in_gitlab = given.environment.text("GITLAB_CI").is_some();
     let quiet = is_on(docker.quiet) || progress == Progress::Quiet;
-    let live = is_live(given, progress)? && format == LogFormat::Text && !quiet;
+    let fitted = is_fitted(given, progress) && format == LogFormat::Text;
+    let live = is_live(given, progress, fitted)? && !quiet;
     Ok(ConsoleSettings {
         format,
-        color: color.unwrap_or_else(|| shows_color(given, in_gitlab)),
+        color: color.unwrap_or_else(|| shows_color(given.environment)),
         timestamp: is_on(kaniko.log_timestamp),
         verbosity: match verbosity(kaniko.verbosity.as_deref())? {
             least if is_on(given.flags.classic.debug) => least.max(Verbosity::Debug),
@@ -85,6 +105,7 @@ pub(super) fn settings(given: Given<'_>) -> Result<ConsoleSettings, UsageError> 
         },
         quiet,
         sections: in_gitlab && format == LogFormat::Text && !live,
+        fitted,
         live,
         unicode: speaks_unicode(given),
     })
@@ -100,8 +121,9 @@ pub fn console_of(
     environment: &Environment,
 ) -> Result<ConsoleSettings, UsageError> {
     let (format, color) = match log.log_format.as_deref() {
-        None | Some("" | "text") => (LogFormat::Text, false),
-        Some("color") => (LogFormat::Text, true),
+        None | Some("") => (LogFormat::Text, shows_color(environment)),
+        Some("text") => (LogFormat::Text, false),
+        Some("color") => (LogFormat::Text, environment.text("NO_COLOR").is_none()),
         Some("json") => (LogFormat::Json, false),
         other => {
             return Err(UsageError::value(
@@ -113,13 +135,13 @@ pub fn console_of(
     };
     Ok(ConsoleSettings {
         format,
-        color: color && environment.text("NO_COLOR").is_none(),
+        color,
         timestamp: is_on(log.log_timestamp),
         verbosity: verbosity(log.verbosity.as_deref())?,
-        quiet: false,
-        sections: false,
-        live: false,
-        unicode: false,
+        fitted: looks_at_terminal(environment)
+            && nonempty(log.log_format.as_deref()).is_none()
+            && !is_on(log.log_timestamp),
+        ..ConsoleSettings::of(environment)
     })
 }
 
@@ -148,8 +170,25 @@ fn progress(mode: Option<&str>) -> Result<Progress, UsageError> {
     }
 }
 
-/// Whether progress is redrawn in place: asked for, or where a person looks at a terminal that can do it.
-fn is_live(given: Given<'_>, progress: Progress) -> Result<bool, UsageError> {
+/// Whether a person looks at the lines on a terminal, who did not ask for those of a log.
+fn is_fitted(given: Given<'_>, progress: Progress) -> bool {
+    let environment = given.environment;
+    let asked_for_lines = nonempty(given.flags.kaniko.log_format.as_deref()).is_some()
+        || is_on(given.flags.kaniko.log_timestamp);
+    match progress {
+        Progress::Terminal => environment.terminals.stderr,
+        Progress::Auto | Progress::Quiet => looks_at_terminal(environment) && !asked_for_lines,
+        Progress::Plain | Progress::Json => false,
+    }
+}
+
+/// Terminals of CI jobs are logs.
+fn looks_at_terminal(environment: &Environment) -> bool {
+    environment.terminals.stderr && environment.text("CI").is_none()
+}
+
+/// Whether progress is redrawn in place: asked for, or where lines fit a terminal that can do it.
+fn is_live(given: Given<'_>, progress: Progress, fitted: bool) -> Result<bool, UsageError> {
     let environment = given.environment;
     let able = environment.terminals.stderr && environment.text("TERM") != Some("dumb");
     match progress {
@@ -158,13 +197,7 @@ fn is_live(given: Given<'_>, progress: Progress) -> Result<bool, UsageError> {
             Some("tty"),
             "standard error is no terminal that can redraw lines; use plain",
         )),
-        Progress::Terminal => Ok(true),
-        // Kinds of lines that were asked for in words are lines.
-        Progress::Auto => Ok(able
-            && environment.text("CI").is_none()
-            && nonempty(given.flags.kaniko.log_format.as_deref()).is_none()
-            && !is_on(given.flags.kaniko.log_timestamp)),
-        _ => Ok(false),
+        _ => Ok(fitted && able),
     }
 }
 
@@ -180,10 +213,11 @@ fn speaks_unicode(given: Given<'_>) -> bool {
 }
 
 /// GitLab's job log shows colours though it is no terminal.
-fn shows_color(given: Given<'_>, in_gitlab: bool) -> bool {
-    let refused = given.environment.text("NO_COLOR").is_some()
-        || given.environment.text("TERM") == Some("dumb");
-    !refused && (in_gitlab || given.environment.terminals.stderr)
+fn shows_color(environment: &Environment) -> bool {
+    let refused =
+        environment.text("NO_COLOR").is_some() || environment.text("TERM") == Some("dumb");
+    let in_gitlab = environment.text("GITLAB_CI").is_some();
+    !refused && (in_gitlab || environment.terminals.stderr)
 }
 
 fn verbosity(level: Option<&str>) -> Result<Verbosity, UsageError> {

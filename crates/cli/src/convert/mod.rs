@@ -130,6 +130,24 @@ pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job
     })
 }
 
+/// Reads only what a build's command line says of how it is told of.
+///
+/// # Errors
+///
+/// A value that means nothing.
+pub fn console(
+    build: &Build,
+    style: Style,
+    environment: &Environment,
+) -> Result<ConsoleSettings, UsageError> {
+    console::settings(Given {
+        flags: &build.flags,
+        path: build.path.as_deref(),
+        style,
+        environment,
+    })
+}
+
 /// The Dockerfile as typed. Without one, docker takes the context's; kaniko looks for its default name as
 /// for any other, in the working directory first.
 fn dockerfile(given: Given<'_>) -> &str {

@@ -1,14 +1,16 @@
 //! What a build looks like while it runs.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use insta::assert_snapshot;
-use yadokari::console::Console;
+use yadokari::console::{Console, Group};
 use yadokari::convert::{ConsoleSettings, LogFormat, Verbosity};
-use yadokari_build::Clock;
-use yadokari_build::{Event, Events, Expectation, Outcome, PlannedStep, StepId};
+use yadokari::report::{Excerpt, Failure};
+use yadokari_build::{Clock, Event, Events, Expectation, Outcome, PlannedStep, SourceFile, StepId};
+use yadokari_dockerfile::{Span, Warning};
 use yadokari_image::Digest;
 use yadokari_sandbox::Stream;
 
@@ -41,6 +43,7 @@ const SETTINGS: ConsoleSettings = ConsoleSettings {
     verbosity: Verbosity::Info,
     quiet: false,
     sections: false,
+    fitted: false,
     live: false,
     unicode: false,
 };
@@ -120,6 +123,31 @@ fn build(console: &Console) {
     console.summary(Duration::from_millis(4500));
 }
 
+fn file(name: &str) -> SourceFile {
+    SourceFile {
+        name: name.to_owned(),
+        bytes: b"FROM busybox\nMAINTAINER me\nRUN make\n".to_vec(),
+    }
+}
+
+/// What the build checks find in such a file.
+fn check() -> Warning {
+    let parsed = yadokari_dockerfile::parse(&file("").bytes).unwrap();
+    parsed.warnings[0].clone()
+}
+
+/// The failure of its last line.
+fn failure() -> Failure {
+    let excerpt = Excerpt::of(&file("Dockerfile"), Span::line(3));
+    Failure {
+        excerpt: Some(Box::new(excerpt)),
+        causes: vec!["killed by signal 9".to_owned()],
+        code: 137,
+        ..Failure::told("process `make` failed")
+    }
+    .with_hint("give it more memory")
+}
+
 fn shown(settings: ConsoleSettings, happen: impl Fn(&Console)) -> String {
     let paper = Paper::default();
     let console = Console::new(settings, Arc::new(Stopped), Box::new(paper.clone()));
@@ -191,7 +219,12 @@ fn json_lines() {
             format: LogFormat::Json,
             ..SETTINGS
         },
-        build,
+        |console| {
+            console.on(Event::Source(&file("Dockerfile")));
+            console.on(Event::Lint(&check()));
+            build(console);
+            console.failure(&failure());
+        },
     );
     for line in text.lines() {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -201,6 +234,7 @@ fn json_lines() {
         );
     }
     assert_snapshot!(text, @r##"
+    {"time":"2023-11-14T22:13:20.000Z","level":"warning","event":"lint","rule":"MaintainerDeprecated","message":"Maintainer instruction is deprecated in favor of using label","file":"Dockerfile","line":2}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"planned","steps":[{"stage":"build","step":0,"title":"FROM debian","line":null,"expected":"cached"},{"stage":"build","step":1,"title":"RUN apt-get install","line":null,"expected":"cached"},{"stage":"stage-1","step":0,"title":"FROM busybox","line":null,"expected":"metadata"},{"stage":"stage-1","step":1,"title":"RUN echo\n  hi","line":null,"expected":"run"},{"stage":"stage-1","step":2,"title":"CMD [\"sh\"]","line":null,"expected":"metadata"}]}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"transfer-started","id":1,"label":"pulling busybox sha256:0123","bytes":2200000}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"transfer-finished","id":1}
@@ -221,6 +255,7 @@ fn json_lines() {
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"layer","bytes":1234,"step":"[stage-1 2/3]","title":"RUN echo hi"}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"published","place":"r.example/a:1","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
     {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"built","seconds":4.5}
+    {"time":"2023-11-14T22:13:20.000Z","level":"error","event":"error","message":"process `make` failed","file":"Dockerfile","line":3,"causes":["killed by signal 9"],"hint":"give it more memory","code":137}
     "##);
 }
 
@@ -412,4 +447,114 @@ fn nothing_is_said_of_a_cache_that_gave_nothing() {
         console.summary(Duration::from_millis(300));
     });
     assert!(text.contains("Built in 0.3s: 1 step ran\n"), "{text}");
+}
+
+#[test]
+fn a_warning_has_its_lines_and_those_of_builds_that_share_the_file_come_once() {
+    let text = shown(SETTINGS, |console| {
+        console.on(Event::Source(&file("Dockerfile")));
+        console.on(Event::Lint(&check()));
+    });
+    assert_snapshot!(text, @r#"
+    warning: MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 2)
+      --> Dockerfile:2
+    2 | MAINTAINER me
+    "#);
+    let paper = Paper::default();
+    let console = Console::new(SETTINGS, Arc::new(Stopped), Box::new(paper.clone()));
+    let group = Group::new(Arc::new(console), Path::new("/hidden"));
+    let files = ["Dockerfile", "Dockerfile", "web/Dockerfile"];
+    for (index, name) in files.into_iter().enumerate() {
+        let build = group.build(&format!("target-{index}"), index);
+        build.on(Event::Source(&file(name)));
+        build.on(Event::Lint(&check()));
+    }
+    let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    assert_snapshot!(text, @r#"
+    warning: MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 2)
+      --> Dockerfile:2
+    2 | MAINTAINER me
+    warning: MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 2)
+      --> web/Dockerfile:2
+    2 | MAINTAINER me
+    "#);
+}
+
+#[test]
+fn why_a_step_of_one_build_among_others_is_not_cached_is_told_of_that_step() {
+    let paper = Paper::default();
+    let console = Console::new(SETTINGS, Arc::new(Stopped), Box::new(paper.clone()));
+    let build = Group::new(Arc::new(console), Path::new("/hidden")).build("web", 1);
+    build.on(Event::Planned {
+        steps: &[planned(step(0, 0), "stage-0", "RUN make", Expectation::Run)],
+    });
+    build.on(Event::Missed {
+        step: step(0, 0),
+        reasons: &["/src changed".to_owned()],
+    });
+    let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text.lines().last(),
+        Some("[web stage-0 1/1] not cached: /src changed")
+    );
+}
+
+#[test]
+fn a_failure_is_told_as_everything_else() {
+    let settings = ConsoleSettings {
+        timestamp: true,
+        ..SETTINGS
+    };
+    let stamp = "2023-11-14T22:13:20.000Z ";
+    let text = shown(settings, |console| console.failure(&failure()));
+    let lines: Vec<_> = text.lines().map(|line| line.strip_prefix(stamp)).collect();
+    let plain = failure().to_text();
+    assert_eq!(lines, plain.lines().map(Some).collect::<Vec<_>>(), "{text}");
+    let text = shown(SETTINGS, |console| console.failure(&failure()));
+    assert_eq!(text, plain);
+    let settings = ConsoleSettings {
+        color: true,
+        ..SETTINGS
+    };
+    let text = shown(settings, |console| console.failure(&failure()));
+    assert!(text.starts_with("\u{1b}[1;31merror\u{1b}[0m: "), "{text}");
+}
+
+/// A RUN that waits for its turn.
+fn queued(console: &Console) {
+    let id = step(0, 0);
+    console.on(Event::Planned {
+        steps: &[planned(id, "build", "RUN make", Expectation::Run)],
+    });
+    console.on(Event::Started(id));
+    console.on(Event::Queued(id));
+    console.on(Event::Running {
+        step: id,
+        waited: Duration::from_millis(10_125),
+    });
+    console.on(Event::Finished {
+        step: id,
+        outcome: Outcome::Ran { changes: 1 },
+        took: Duration::from_secs(5),
+    });
+}
+
+#[test]
+fn what_a_run_waited_for_its_turn_is_told_apart() {
+    assert_snapshot!(shown(SETTINGS, queued), @r#"
+    [build 1/1] RUN make
+    [build 1/1] done in 5.0s, waited 10.1s, 1 change
+    "#);
+    let settings = ConsoleSettings {
+        format: LogFormat::Json,
+        ..SETTINGS
+    };
+    let text = shown(settings, queued);
+    let events: Vec<_> = text.lines().skip(1).collect();
+    assert_snapshot!(events.join("\n"), @r#"
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"started","step":"[build 1/1]","title":"RUN make"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"queued","step":"[build 1/1]","title":"RUN make"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"running","waited":10.125,"step":"[build 1/1]","title":"RUN make"}
+    {"time":"2023-11-14T22:13:20.000Z","level":"info","event":"finished","outcome":"ran","seconds":5.0,"changes":1,"step":"[build 1/1]","title":"RUN make"}
+    "#);
 }

@@ -35,4 +35,5 @@ mod refusals;
 mod retention;
 mod stages;
 mod trace;
+mod warnings;
 mod web;

@@ -68,3 +68,38 @@ fn a_credential_helper_that_is_not_there_is_told_of() {
     let line = told.lines().find(|line| line.starts_with(expected));
     assert!(line.is_some_and(|line| line.contains("not-here")), "{told}");
 }
+
+/// What a build of a Dockerfile with a mistake says that was started with these arguments too.
+fn failed(arguments: &[&str]) -> String {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("Dockerfile"),
+        "FROM scratch\nRUNN make\n",
+    )
+    .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_yadokari"))
+        .args(["build", ".", "--no-push"])
+        .args(arguments)
+        .env_clear()
+        .env("YADOKARI_DIR", folder.path().join("state"))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn errors_have_the_form_that_was_asked_for_also_those_of_the_command_line() {
+    let unusable = "--build-context=nonsense";
+    for more in [&[][..], &[unusable]] {
+        let told = failed(&[&["--log-timestamp"], more].concat());
+        let is_stamped = |line: &str| line.get(23..25) == Some("Z ");
+        assert!(told.lines().all(is_stamped), "{told}");
+        let told = failed(&[&["--log-format=color"], more].concat());
+        assert!(told.contains("\u{1b}[1;31merror\u{1b}[0m: "), "{told}");
+        let told = failed(&[&["--log-format=json"], more].concat());
+        let line: serde_json::Value = serde_json::from_str(told.trim_end()).unwrap();
+        assert_eq!(line["event"], "error", "{told}");
+    }
+}

@@ -78,3 +78,21 @@ fn colours_and_characters_follow_the_environment() {
     assert_eq!(of(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]), (true, false));
     assert_eq!(of(&[("NO_COLOR", "1")]), (false, false));
 }
+
+#[test]
+fn lines_fit_the_terminal_where_nobody_asked_for_those_of_a_log() {
+    let cases: [Case<'_>; 8] = [
+        (true, &[], &[], true),
+        (true, &["--quiet"], &[], true),
+        (true, &[], &[("TERM", "dumb")], true),
+        (false, &[], &[], false),
+        (true, &[], &[("CI", "true")], false),
+        (true, &["--progress=plain"], &[], false),
+        (true, &["--log-format=text"], &[], false),
+        (true, &["--log-timestamp"], &[], false),
+    ];
+    for (terminal, arguments, variables, expected) in cases {
+        let fitted = settings(terminal, arguments, variables).unwrap().fitted;
+        assert_eq!(fitted, expected, "{terminal} {arguments:?} {variables:?}");
+    }
+}

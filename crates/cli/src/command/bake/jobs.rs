@@ -123,7 +123,7 @@ fn job(
     let environment = environment.with_command(&arguments);
     match flags::parse(&environment) {
         Ok(Invocation::Command(Command::Build(build), _)) => converted(&build, &environment)
-            .map(|job| named(job, target))
+            .map(|job| named(job, target, &environment.directory))
             .map_err(|error| Failure {
                 hint: error.hint(),
                 ..wrong(error.to_string())
@@ -133,11 +133,21 @@ fn job(
     }
 }
 
-/// What is said of a Dockerfile that stands in a description names the description.
-fn named(mut job: Job, target: &Target) -> Job {
-    let inline = target.inline.is_some();
-    job.request.dockerfile_name = inline.then(|| target.inline_in.clone());
+/// What is said of a Dockerfile names the description that it stands in, or the directory that is its context.
+fn named(mut job: Job, target: &Target, directory: &Path) -> Job {
+    job.request.dockerfile_name = match target.inline {
+        Some(_) => Some(target.inline_in.clone()),
+        None => name_of_default(target, directory),
+    };
     job
+}
+
+/// The name of a Dockerfile that no description names, as `directory` sees it: many contexts have one.
+fn name_of_default(target: &Target, directory: &Path) -> Option<String> {
+    let name = Path::new(&target.context).join("Dockerfile");
+    let unsaid = target.dockerfile.is_none() && target.context != ".";
+    let found = unsaid && directory.join(&name).is_file();
+    found.then(|| name.display().to_string())
 }
 
 fn converted(build: &Build, environment: &Environment) -> Result<Job, UsageError> {

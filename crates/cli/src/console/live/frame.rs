@@ -41,6 +41,10 @@ const MOST_OUTPUT: usize = 6;
 const MOST_TRANSFERS: usize = 6;
 /// A stage's name is cut after so many characters.
 const WIDEST_NAME: usize = 20;
+/// Room for the short digest of a layer, with what says that the name before it is cut.
+const NARROWEST_SUBJECT: usize = 14;
+/// Columns before the name of a transfer.
+const ARROW: usize = 2;
 
 /// The lines to show, none wider than the terminal and fewer than it has rows.
 pub(super) fn picture(board: &Board, size: Size, look: Look, now: Instant) -> Vec<String> {
@@ -165,12 +169,17 @@ impl Canvas {
         let Some(step) = current else {
             return Vec::new();
         };
-        let elapsed = match step.started {
-            Some(started) if step.is_running() => style::duration(self.now.duration_since(started)),
-            _ => String::new(),
+        let (mark, clock) = match step.started {
+            _ if step.queued => (self.dot(), "waiting".to_owned()),
+            Some(started) if step.is_running() => {
+                let since = self.now.duration_since(started);
+                let own = since.saturating_sub(step.waited);
+                (self.spinner(), style::duration(own))
+            }
+            _ => (self.spinner(), String::new()),
         };
-        let text = format!("{} {name}  {count}  {}", self.spinner(), step.title);
-        let mut lines = vec![self.row(None, &text, &elapsed)];
+        let text = format!("{mark} {name}  {count}  {}", step.title);
+        let mut lines = vec![self.row(None, &text, &clock)];
         let skipped = step.tail.len().saturating_sub(output);
         let bar = if self.look.unicode { "│" } else { "|" };
         for line in step.tail.iter().skip(skipped) {
@@ -211,29 +220,31 @@ impl Canvas {
             (false, true) => "^",
             (false, false) => "v",
         };
-        let done = style::bytes(transfer.done);
+        let right = self.progress(transfer);
+        // The digest at its end is what tells the layers of one image apart.
+        let room = self.room(&right).saturating_sub(ARROW);
+        let subject = self.end_of(transfer.subject(), room);
+        let subject = pad_str(&subject, width.min(room), Alignment::Left, None);
+        self.row(None, &format!("{arrow} {subject}"), &right)
+    }
+
+    /// How far a transfer is. Where its name would have too little room, the bar is left out, then the size, then what
+    /// is there; the rate stays.
+    fn progress(&self, transfer: &Transfer) -> String {
+        let done = format!("{:>9}", style::bytes(transfer.done));
         let total = match transfer.total {
             0 => String::new(),
             total => format!(" of {}", style::bytes(total)),
         };
         let rate = format!("{}/s", style::bytes(transfer.rate(self.now)));
-        let wide = self.size.columns >= 72;
-        let meter = if wide {
-            self.meter(transfer)
-        } else {
-            String::new()
-        };
-        let right = format!("{meter}{done:>9}{total:<12} {rate:>11}");
-        let right = if wide {
-            right
-        } else {
-            format!("{done}{total}")
-        };
-        // The digest at its end is what tells the layers of one image apart.
-        let room = self.room(&right).saturating_sub(2);
-        let subject = self.end_of(transfer.subject(), room);
-        let subject = pad_str(&subject, width.min(room), Alignment::Left, None);
-        self.row(None, &format!("{arrow} {subject}"), &right)
+        let forms = [
+            format!("{}{done}{total:<12} {rate:>11}", self.meter(transfer)),
+            format!("{done}{total:<12} {rate:>11}"),
+            format!("{done} {rate:>11}"),
+        ];
+        let fits =
+            |form: &String| self.has_room_for(form) && self.room(form) >= NARROWEST_SUBJECT + ARROW;
+        forms.into_iter().find(fits).unwrap_or(rate)
     }
 
     /// The last characters of a text that is too wide.

@@ -53,11 +53,6 @@ impl Screen {
         }
     }
 
-    /// How many characters a row has.
-    pub(super) fn columns(&self) -> usize {
-        self.size().columns
-    }
-
     /// Writes lines above the display.
     pub fn writer(&self) -> Above {
         Above {
@@ -101,7 +96,7 @@ pub(crate) fn columns_of_stdout() -> Option<usize> {
 }
 
 /// How many characters a row of standard error has, if that is a terminal.
-pub(crate) fn columns_of_stderr() -> Option<usize> {
+pub(super) fn columns_of_stderr() -> Option<usize> {
     let terminal = io::stderr().is_terminal().then(Term::stderr);
     terminal.and_then(columns_of)
 }

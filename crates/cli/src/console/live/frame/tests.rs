@@ -204,3 +204,51 @@ fn why_a_step_is_not_cached_stands_where_its_output_will() {
     board.missed(StepId { stage: 1, step: 0 }, &[]);
     assert_eq!(shown(&board, 24, 80).len(), lines.len());
 }
+
+#[test]
+fn a_run_that_waits_for_its_turn_has_no_clock_and_its_wait_is_not_counted() {
+    let mut board = board(0);
+    let make = StepId { stage: 1, step: 1 };
+    let row = |board: &Board| {
+        let lines = shown(board, 24, 80);
+        lines
+            .into_iter()
+            .find(|line| line.contains("make"))
+            .unwrap()
+    };
+    let started = board.begun + Duration::from_secs(1);
+    board.steps.step(make).started = Some(started);
+    board.steps.step(make).queued = true;
+    let waits = "· build  1/2  RUN make --jobs=2 all && make install  waiting";
+    assert_eq!(row(&board), waits);
+    board.steps.step(make).run(Duration::from_millis(1500));
+    let runs = "⠋ build  1/2  RUN make --jobs=2 all && make install  0.5s";
+    assert_eq!(row(&board), runs);
+}
+
+#[test]
+fn a_transfer_has_its_rate_on_terminals_of_every_width() {
+    let mut board = board(0);
+    let label = "pulling registry.example.com/library/debian:bookworm 0123456789ab";
+    board.transfers.start(1, label, 9_000_000, board.begun);
+    board.transfers.progress(1, 3_000_000, board.begun);
+    let row = |columns| {
+        let lines = shown(&board, 24, columns);
+        lines
+            .into_iter()
+            .find(|line| line.starts_with('↓'))
+            .unwrap()
+    };
+    for columns in 30..160 {
+        let row = row(columns);
+        assert!(row.ends_with(" 1.0 MB/s"), "{columns}: {row}");
+        assert!(row.contains("0123456789ab "), "{columns}: {row}");
+    }
+    let rows = [40, 52, 76].map(row);
+    let expected = [
+        "↓ … 0123456789ab     3.0 MB    1.0 MB/s",
+        "↓ … 0123456789ab     3.0 MB of 9.0 MB      1.0 MB/s",
+        "↓ …ookworm 0123456789ab  ━━━━━┄┄┄┄┄┄┄┄┄┄┄    3.0 MB of 9.0 MB      1.0 MB/s",
+    ];
+    assert_eq!(rows, expected);
+}
