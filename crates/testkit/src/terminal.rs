@@ -76,10 +76,18 @@ impl Terminal {
     ///
     /// If the terminal is gone.
     pub fn shown(&self) -> Result<Vec<String>> {
-        let mut capture = self.tmux();
-        let text = process::run(capture.args(["capture-pane", "-p", "-S", "-1000"]))?;
+        let text = self.capture(&[])?;
         let rows = text.lines().map(|row| row.trim_end().to_owned());
         Ok(rows.collect())
+    }
+
+    /// The same with the escape sequences of colours and other attributes.
+    ///
+    /// # Errors
+    ///
+    /// If the terminal is gone.
+    pub fn painted(&self) -> Result<String> {
+        self.capture(&["-e"])
     }
 
     /// Waits until the rows are as `wanted`, and gives them.
@@ -97,6 +105,15 @@ impl Terminal {
             Ok(()) => Ok(last),
             Err(error) => Err(error.context(last.join("\n"))),
         }
+    }
+
+    fn capture(&self, more: &[&str]) -> Result<String> {
+        let mut capture = self.tmux();
+        process::run(
+            capture
+                .args(["capture-pane", "-p", "-S", "-1000"])
+                .args(more),
+        )
     }
 
     fn tmux(&self) -> Command {

@@ -13,6 +13,13 @@ fn build(place: &Place, project: &Project, state: &Path, size: (u16, u16), more:
     yadokari(project, size, &format!("build {flags}"))
 }
 
+/// The same without colours.
+fn colourless(place: &Place, project: &Project, state: &Path) -> Terminal {
+    let flags = flags(place, state);
+    let arguments = format!("build {flags} --no-push .");
+    with_variables(project, (80, 24), &[("NO_COLOR", "1")], &arguments)
+}
+
 /// What keeps a build to this place.
 fn flags(place: &Place, state: &Path) -> String {
     let (mirror, state) = (place.mirror.address(), state.display());
@@ -20,13 +27,23 @@ fn flags(place: &Place, state: &Path) -> String {
 }
 
 fn yadokari(project: &Project, size: (u16, u16), arguments: &str) -> Terminal {
+    with_variables(project, size, &[], arguments)
+}
+
+fn with_variables(
+    project: &Project,
+    size: (u16, u16),
+    variables: &[(&str, &str)],
+    arguments: &str,
+) -> Terminal {
     let command = format!(
         "echo before; cd {}; {} {arguments}; echo status $?",
         project.path().display(),
         executor::path().unwrap().display(),
     );
     let home = project.path().to_str().unwrap();
-    Terminal::open(size, &[("HOME", home)], &command).unwrap()
+    let variables = [&[("HOME", home)][..], variables].concat();
+    Terminal::open(size, &variables, &command).unwrap()
 }
 
 fn starts(rows: &[String], start: &str) -> usize {
@@ -124,6 +141,47 @@ fn the_output_of_what_failed_stands_once_above_the_error() {
         .position(|row| row.starts_with("error: process"));
     assert!(output.is_some() && output < error, "{rows:#?}");
     assert_eq!(starts(&rows, "no rule to make"), 1, "{rows:#?}");
+    let excerpt = rows.iter().position(|row| row == "  --> Dockerfile:2");
+    assert!(error < excerpt, "{rows:#?}");
+    let line = excerpt.map(|at| rows[at + 1].as_str());
+    assert_eq!(
+        line,
+        Some("2 | RUN echo no rule to make; exit 7"),
+        "{rows:#?}"
+    );
+    let painted = terminal.painted().unwrap();
+    assert!(painted.contains("\u{1b}[1m"), "{painted:?}");
+}
+
+#[test]
+fn long_lines_of_what_failed_are_cut_where_the_terminal_ends() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let words = "and-a-word ".repeat(12);
+    let project = Project::new(&format!("FROM busybox\nRUN exit 7; echo {words}\n"));
+    let terminal = build(&place, &project, state.path(), (60, 24), "--no-push");
+    let rows = terminal.wait_for("the end", has_ended).unwrap();
+    for start in ["[stage-0 1/1] RUN exit 7", "2 | RUN exit 7"] {
+        let row = rows.iter().find(|row| row.starts_with(start));
+        let is_cut = |row: &String| row.ends_with('…') && row.chars().count() == 60;
+        assert!(row.is_some_and(is_cut), "{start}: {rows:#?}");
+    }
+}
+
+#[test]
+fn no_escape_is_left_on_a_terminal_without_colours() {
+    skip_unless!(needs::root(), needs::registry(), needs::program("tmux"));
+    let (place, state) = (Place::new(), tempfile::tempdir().unwrap());
+    let project = Project::new("FROM busybox\nMAINTAINER me\nRUN echo said; sleep 2; exit 7\n");
+    let terminal = colourless(&place, &project, state.path());
+    let said = |rows: &[String]| rows.iter().any(|row| row.contains("│ said"));
+    terminal.wait_for("output of the RUN", said).unwrap();
+    let shown = terminal.painted().unwrap();
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    let rows = terminal.wait_for("the end", has_ended).unwrap();
+    assert_eq!(starts(&rows, "warning: Maintainer"), 1, "{rows:#?}");
+    let shown = terminal.painted().unwrap();
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
 
 #[test]
