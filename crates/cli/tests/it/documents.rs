@@ -109,6 +109,29 @@ fn every_link_leads_to_a_file_or_a_heading() {
     assert!(seen > 30, "{seen} links");
 }
 
+/// The book is built of that directory alone, and a link out of it is dead there.
+#[test]
+fn no_page_of_the_documentation_links_out_of_it() {
+    let docs = workspace().join("docs");
+    let mut seen = 0;
+    for file in files(&["md"]) {
+        if !file.starts_with(&docs) {
+            continue;
+        }
+        for link in links(&std::fs::read_to_string(&file).unwrap()) {
+            let (path, _) = link.split_once('#').unwrap_or((&link, ""));
+            if path.contains("://") || path.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let target = file.parent().unwrap().join(path);
+            let target = target.canonicalize().unwrap();
+            assert!(target.starts_with(&docs), "{}: {link}", name(&file));
+        }
+    }
+    assert!(seen > 30, "{seen} links");
+}
+
 #[test]
 fn every_page_of_the_documentation_is_in_its_index_and_in_the_book() {
     let docs = workspace().join("docs");

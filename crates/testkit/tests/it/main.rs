@@ -7,6 +7,7 @@
 mod environments;
 mod kaniko;
 mod machine;
+mod pages;
 mod parts;
 mod pipelines;
 mod support;

@@ -4,5 +4,6 @@ pub(crate) mod job;
 pub(crate) mod packages;
 pub(crate) mod pair;
 pub(crate) mod project;
+pub(crate) mod python;
 pub(crate) mod refusing;
 pub(crate) mod steps;
