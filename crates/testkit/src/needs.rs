@@ -140,7 +140,9 @@ macro_rules! skip_unless {
 pub fn package(program: &str) -> &str {
     match program {
         "dockerd" | "docker" => "docker.io",
+        "groff" => "groff-base",
         "htpasswd" => "apache2-utils",
+        "man" => "man-db",
         "newuidmap" | "newgidmap" => "uidmap",
         "useradd" => "passwd",
         "script" => "bsdutils",

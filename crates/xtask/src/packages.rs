@@ -13,8 +13,11 @@ const PROGRAMS: &[&str] = &[
     "curl",
     "docker-registry",
     "dockerd",
+    "fish",
     "git",
+    "groff",
     "htpasswd",
+    "man",
     "mmdebstrap",
     "newuidmap",
     "npm",
@@ -31,6 +34,7 @@ const PROGRAMS: &[&str] = &[
     "umoci",
     "useradd",
     "xz",
+    "zsh",
     "zstd",
 ];
 
