@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use yadokari_testkit::layout::Image;
+use yadokari_testkit::docker::Spec;
+use yadokari_testkit::layout::{Image, Layout};
 use yadokari_testkit::{Docker, Mirror, cache, executor, needs, process, skip_unless, validate};
 
 use super::Place;
-use crate::support::job::{DEBUG, Ground, REPOSITORY, skip_without_ground};
+use crate::support::job::{DEBUG, Ground, REPOSITORY, SNIPPET, skip_without_ground};
 use crate::support::project::Project;
 
 /// A context with what the Dockerfile takes from it, and nothing of this workspace's build.
@@ -46,6 +47,15 @@ fn assert_labelled(image: &Image, target: &str) {
     assert_eq!(label("title"), "yadokari", "{target}");
     assert_eq!(label("revision"), "abc", "{target}");
     assert_eq!(label("licenses"), "Apache-2.0", "{target}");
+    assert_eq!(label("version"), env!("CARGO_PKG_VERSION"), "{target}");
+    let description = label("description");
+    let said = "Builds container images from Dockerfiles";
+    assert!(
+        description
+            .as_str()
+            .is_some_and(|text| text.starts_with(said)),
+        "{target}: {description}"
+    );
 }
 
 /// Compressed bytes of all layers.
@@ -60,7 +70,11 @@ fn the_flavours_are_small_and_labelled_and_start() {
     let (place, context, state) = (Place::new(), context(), tempfile::tempdir().unwrap());
     let docker = Docker::start().unwrap();
     let executable = executor::path().unwrap().metadata().unwrap().len();
-    for target in ["executor", "debug", "nonroot"] {
+    for (target, flags, isolation) in [
+        ("executor", &[][..], "rootswap"),
+        ("debug", &[], "rootswap"),
+        ("nonroot", &[UNCONFINED], "namespaces"),
+    ] {
         let (name, image) = build(&place, context.path(), state.path(), target, &[]);
         assert_labelled(&image, target);
         assert!(
@@ -70,7 +84,46 @@ fn the_flavours_are_small_and_labelled_and_start() {
         );
         let (_, said) = docker.container(&name).args(["version"]).run().unwrap();
         assert!(said.success().output.starts_with("yadokari "), "{target}");
+        let container = docker.container(&name);
+        let container = flags.iter().fold(container, |spec, flag| spec.flag(flag));
+        let said = builds(&place, container, target);
+        assert_eq!(chosen(&said), Some(isolation), "{target}: {said}");
     }
+}
+
+/// With docker's own profile of system calls a container cannot make user namespaces.
+const UNCONFINED: &str = "--security-opt=seccomp=unconfined";
+
+/// Has a flavour's container build and push an image, and gives what it says of it.
+fn builds(place: &Place, container: Spec<'_>, target: &str) -> String {
+    let project = Project::new("FROM busybox\nRUN echo made by $(id -u) > /made\n");
+    everybody(project.path());
+    let name = format!("{}/made:{target}", place.registry.address());
+    let container = container
+        .env("KANIKO_REGISTRY_MIRROR", &place.mirror.address())
+        .volume(project.path(), "/context");
+    let words = ["--context=/context", "--verbosity=debug", "--destination"];
+    let words = words.into_iter().chain([name.as_str()]);
+    let (_, said) = container.args(words).run().unwrap();
+    let said = said.success().output;
+    let (registry, directory) = (place.registry.endpoint(), tempfile::tempdir().unwrap());
+    validate::pushed(&registry, "made", target).unwrap();
+    let layout = registry.pull("made", target, directory.path()).unwrap();
+    assert_eq!(file_of(&layout, "made").unwrap(), "made by 0\n", "{target}");
+    said
+}
+
+/// Lets the container's user read a context.
+fn everybody(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory, mode).unwrap();
+}
+
+/// The isolation that a build chose, which is the first of those that it found to work.
+fn chosen(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("isolation works (isolation ")?;
+    rest.split([',', ')']).next()
 }
 
 #[test]
@@ -178,16 +231,22 @@ fn executable_of(place: &Place, tag: &str, architecture: &str) -> String {
     let layout = endpoint.pull("yadokari", digest, directory.path()).unwrap();
     let image = layout.image().unwrap();
     assert_eq!(image.config["architecture"], architecture);
+    file_of(&layout, "kaniko/executor").unwrap()
+}
+
+/// The text of a file of the last layer that has it.
+fn file_of(layout: &Layout, path: &str) -> Option<String> {
+    let image = layout.image().unwrap();
     let layers = image.layers();
     let mut found = layers.iter().rev().filter_map(|layer| {
         let mut archive = tar::Archive::new(layout.open_layer(layer).unwrap());
         archive.entries().unwrap().find_map(|entry| {
             let mut entry = entry.unwrap();
-            let is_it = entry.path().unwrap().ends_with("kaniko/executor");
+            let is_it = entry.path().unwrap().ends_with(path);
             is_it.then(|| std::io::read_to_string(&mut entry).unwrap())
         })
     });
-    found.next().unwrap()
+    found.next()
 }
 
 #[test]
@@ -219,4 +278,17 @@ fn a_job_without_privileges_builds_our_image() {
         said.starts_with("yadokari ") && said.ends_with("0\n"),
         "{said}"
     );
+    // A job in the image that was made, as in the one that made it.
+    let next = Project::new("FROM busybox\nRUN echo made by its image > /made\n");
+    let job = ground
+        .job(&next, &name)
+        .entrypoint("sh")
+        .args(["-c", SNIPPET]);
+    job.run().unwrap().1.success();
+    validate::pushed(&endpoint, REPOSITORY, "latest").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = endpoint
+        .pull(REPOSITORY, "latest", directory.path())
+        .unwrap();
+    assert_eq!(file_of(&layout, "made").unwrap(), "made by its image\n");
 }
