@@ -23,6 +23,15 @@ type Mistake = fn(&Place) -> String;
 /// Shown where it can be brought about, which is in a container: `environments::containers`.
 const ELSEWHERE: &str = "no kind of isolation works here";
 
+/// Those that no `hint:` follows: a warning, and errors that could have one. Every other one has it.
+const UNHINTED: [&str; 5] = [
+    "every file has one owner",
+    "leads out",
+    "response status",
+    "RUNN",
+    "no match for platform",
+];
+
 const CASES: [Case; 24] = [
     ("/dist/app", |place| dockerfile(place, "COPY dist/app /")),
     ("/nope", |place| dockerfile(place, "COPY nope /")),
@@ -253,6 +262,14 @@ fn pieces(cell: &str) -> impl Iterator<Item = &str> {
         .filter(|piece| !piece.is_empty())
 }
 
+/// Whether a line says what to do next.
+fn is_hinted(said: &str) -> bool {
+    said.lines().any(|line| {
+        line.strip_prefix("hint: ")
+            .is_some_and(|hint| !hint.is_empty())
+    })
+}
+
 #[test]
 fn every_message_of_the_page_is_said_where_the_mistake_is_made() {
     skip_unless!(
@@ -277,6 +294,10 @@ fn every_message_of_the_page_is_said_where_the_mistake_is_made() {
         let said = mistake(&place);
         let missing = pieces(cell).find(|piece| !said.contains(piece));
         faults.extend(missing.map(|piece| format!("{cell}: {piece:?} is not in\n{said}")));
+        let unhinted = UNHINTED.iter().any(|words| cell.contains(words));
+        if is_hinted(&said) == unhinted {
+            faults.push(format!("{cell}: hinted is {}:\n{said}", !unhinted));
+        }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
