@@ -58,6 +58,12 @@ impl User {
         Ok(user)
     }
 
+    /// The name of the account.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The home directory.
     #[must_use]
     pub fn home(&self) -> &Path {

@@ -30,6 +30,7 @@ const PROGRAMS: &[&str] = &[
     "setfattr",
     "setpriv",
     "skopeo",
+    "slirp4netns",
     "tmux",
     "umoci",
     "useradd",
