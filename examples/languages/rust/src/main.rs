@@ -1,3 +1,4 @@
 fn main() {
-    println!("hello from Rust");
+    let mut digits = itoa::Buffer::new();
+    println!("hello from Rust, {}", digits.format(1_234_567));
 }

@@ -1,6 +1,7 @@
 //! `examples/languages`: programs from the public package registries, built in a job without privileges, changed, built on the
 //! machine from the job's cache, and started.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::Command;
 
@@ -9,6 +10,7 @@ use yadokari_testkit::{executor, needs, process, skip_unless, validate};
 
 use crate::support::job::{DEBUG, Ground, REPOSITORY};
 use crate::support::project::Project;
+use crate::support::refusing::Refusing;
 
 /// The machine's certificate authorities, which a proxy before the package registries may need.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -36,10 +38,16 @@ fn hello(language: &str, changed: &str) -> String {
     let text = std::fs::read_to_string(project.join(changed)).unwrap();
     project.write(changed, &text.replace("hello from", "hello again from"));
     let state = tempfile::tempdir().unwrap();
+    let proxy = Refusing::start(IpAddr::V4(Ipv4Addr::LOCALHOST), |_| 403);
     let mut build = on_the_machine(&ground, &project);
+    // They reach commands and no keys of layers, so what would be downloaded is asked of the proxy.
+    for name in ["http_proxy", "https_proxy"] {
+        build.args(["--build-arg", &format!("{name}=http://{}", proxy.address())]);
+    }
     let again = process::finish(build.arg("--state-dir").arg(state.path())).unwrap();
     let again = again.success().output;
     assert!(again.contains("CACHED"), "{again}");
+    assert_eq!(proxy.asked(), 0, "{language} downloads nothing: {again}");
     let endpoint = ground.registry.endpoint();
     validate::pushed(&endpoint, REPOSITORY, "latest").unwrap();
     ground.docker.login(&endpoint).unwrap();
@@ -49,7 +57,7 @@ fn hello(language: &str, changed: &str) -> String {
     said.success().output
 }
 
-/// The line of the examples' page, with the job's cache.
+/// The line of the examples' page, with the job's cache and cache mounts.
 fn on_the_machine(ground: &Ground, project: &Project) -> Command {
     let (address, login) = (ground.registry.address(), ground.registry.login().unwrap());
     let mut build = Command::new(executor::path().unwrap());
@@ -65,6 +73,7 @@ fn on_the_machine(ground: &Ground, project: &Project) -> Command {
         "--cache",
         "--cache-repo",
         &format!("{address}/{REPOSITORY}/cache"),
+        "--cache-mounts=registry",
     ]);
     build
         .env_remove("CI")
@@ -112,5 +121,8 @@ fn node_says_hello() {
 #[test]
 fn rust_says_hello() {
     skip_without_packages!();
-    assert_eq!(hello("rust", "src/main.rs"), "hello again from Rust\n");
+    assert_eq!(
+        hello("rust", "src/main.rs"),
+        "hello again from Rust, 1234567\n"
+    );
 }

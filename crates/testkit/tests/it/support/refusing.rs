@@ -3,13 +3,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// The server; it stops when dropped.
 pub(crate) struct Refusing {
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
     server: Option<JoinHandle<()>>,
 }
 
@@ -28,12 +29,14 @@ impl Refusing {
         let listener = TcpListener::bind((ip, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let stopping = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopping);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (stop, count) = (Arc::clone(&stopping), Arc::clone(&asked));
         let server = std::thread::spawn(move || {
             while let Ok((connection, _)) = listener.accept() {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
+                count.fetch_add(1, Ordering::Relaxed);
                 // Who goes away in the middle misses its answer.
                 let _ = refuse(&connection, answer);
             }
@@ -41,8 +44,14 @@ impl Refusing {
         Self {
             address,
             stopping,
+            asked,
             server: Some(server),
         }
+    }
+
+    /// How often somebody connected, which is once for each request.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// `ADDRESS:PORT`.
