@@ -1,6 +1,7 @@
 //! Records in an OCI layout directory.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -169,11 +170,23 @@ impl Directory {
         export.names = vec![name(tag)];
         export.created = Some(created.to_owned());
         let replaced = self.named_under(tag);
+        self.create()?;
         let layout = Layout::write(&self.path, &[export], Others::Keep)?;
         if !replaced.is_empty() {
             layout.release(&replaced)?;
         }
         Ok(())
+    }
+
+    /// Makes the directory, unless somebody else did.
+    ///
+    /// A layout that is made as a whole beside its place can be moved there by one writer only. In a directory that is
+    /// there, any number of builds may write at once.
+    fn create(&self) -> Result<(), CacheError> {
+        fs::create_dir_all(&self.path).map_err(|source| CacheError::Create {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 

@@ -1,5 +1,8 @@
 //! Why a cache could not be used.
 
+use std::io;
+use std::path::PathBuf;
+
 use yadokari_image::DocumentError;
 use yadokari_plan::Key;
 use yadokari_registry::RegistryError;
@@ -15,6 +18,14 @@ pub enum CacheError {
     /// The directory is no OCI layout, or damaged.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// The directory is not there and cannot be made.
+    #[error("cannot create {}", path.display())]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
     /// The directory cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),

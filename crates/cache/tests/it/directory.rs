@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::thread;
 
+use futures::FutureExt as _;
 use yadokari_cache::{CacheError, LayerBytes, LayerCache, Location, Record};
 
 use crate::sample::{HOUR, Sample, client, key, made};
@@ -59,6 +62,30 @@ async fn an_empty_directory_becomes_a_cache() {
     assert_eq!(found(&cache, 'a').await.unwrap(), None);
     sample.keep(&cache, key('a'), None).await;
     assert_eq!(found(&cache, 'a').await.unwrap(), Some(sample.record));
+}
+
+#[tokio::test]
+async fn builds_that_begin_together_make_one_cache() {
+    let digits = ['a', 'b', 'c', 'd'];
+    for _ in 0..20 {
+        let sample = Sample::new(b"layer");
+        let start = Barrier::new(digits.len());
+        thread::scope(|threads| {
+            for digit in digits {
+                let (sample, start) = (&sample, &start);
+                threads.spawn(move || {
+                    let cache = sample.directory_cache();
+                    start.wait();
+                    let kept = sample.keep(&cache, key(digit), None).now_or_never();
+                    kept.expect("a directory is written without waiting");
+                });
+            }
+        });
+        let cache = sample.directory_cache();
+        for digit in digits {
+            assert!(found(&cache, digit).await.unwrap().is_some(), "{digit}");
+        }
+    }
 }
 
 #[tokio::test]
