@@ -1,6 +1,7 @@
 //! Services of Compose files: what their `build:` sections say.
 
 mod keys;
+mod known;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,7 @@ impl Reader<'_> {
         self.put_variables(file)?;
         let file = &*file;
         let root = Node::root(file, &file.value);
+        known::check(&root, &known::OF_A_FILE)?;
         let mut services: Vec<(String, Service)> = Vec::new();
         for included in includes(&root)? {
             if depth == DEEPEST {
@@ -183,6 +185,7 @@ fn extended(node: &Node<'_>) -> Result<(Option<PathBuf>, String), BakeError> {
 }
 
 fn service(root: &Node<'_>, node: &Node<'_>) -> Result<Service, BakeError> {
+    known::check(node, &known::OF_A_SERVICE)?;
     let mut service = Service {
         image: node.get("image").map(|image| image.text()).transpose()?,
         ..Service::default()

@@ -39,12 +39,14 @@ pub enum BakeError {
         source: serde_yaml::Error,
     },
     /// A key that has no meaning here.
-    #[error("{place}: unknown key `{key}`")]
+    #[error("{place}: unknown key `{key}`{}", meant(*.near))]
     UnknownKey {
         /// Where.
         place: Place,
         /// The key.
         key: String,
+        /// The key that was probably meant.
+        near: Option<&'static str>,
     },
     /// A key with a meaning that cannot be given.
     #[error("{place}: `{key}` cannot be done: {reason}")]
@@ -147,6 +149,11 @@ fn listed(names: &[String]) -> String {
         [] => String::new(),
         names => format!("; there are {}", names.join(", ")),
     }
+}
+
+fn meant(near: Option<&str>) -> String {
+    near.map(|key| format!(" (did you mean `{key}`?)"))
+        .unwrap_or_default()
 }
 
 impl BakeError {

@@ -38,7 +38,7 @@ pub(super) fn add(
                 }
             }
             "function" => return Err(node.unavailable("functions belong to HCL")),
-            _ => return Err(node.unknown()),
+            _ => return Err(node.unknown(&["group", "services", "target", "variable"])),
         }
     }
     for name in own.keys() {
@@ -78,7 +78,7 @@ fn groups(node: &Node<'_>, bake: &mut Bake) -> Result<(), BakeError> {
             match key.as_str() {
                 "targets" => targets = node.words()?,
                 "description" => {}
-                _ => return Err(node.unknown()),
+                _ => return Err(node.unknown(&["description", "targets"])),
             }
         }
         bake.groups.insert(name, targets);
@@ -154,10 +154,43 @@ fn set(target: &mut Target, key: &str, node: &Node<'_>) -> Result<(), BakeError>
         }
         "call" if node.text()? == "build" => {}
         "call" => return Err(node.unavailable("targets are built; `yadokari lint` checks")),
-        _ => return Err(node.unknown()),
+        _ => return Err(node.unknown(&OF_A_TARGET)),
     }
     Ok(())
 }
+
+/// The keys of a target, for whoever misspells one.
+const OF_A_TARGET: [&str; 29] = [
+    "annotations",
+    "args",
+    "attest",
+    "cache-from",
+    "cache-to",
+    "call",
+    "context",
+    "contexts",
+    "description",
+    "dockerfile",
+    "dockerfile-inline",
+    "entitlements",
+    "extra-hosts",
+    "inherits",
+    "labels",
+    "matrix",
+    "name",
+    "network",
+    "no-cache",
+    "no-cache-filter",
+    "output",
+    "platforms",
+    "pull",
+    "secret",
+    "shm-size",
+    "ssh",
+    "tags",
+    "target",
+    "ulimits",
+];
 
 /// Agents as words, or as mappings with `id` and `paths`.
 fn agents(node: &Node<'_>) -> Result<Vec<String>, BakeError> {

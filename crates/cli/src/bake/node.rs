@@ -1,6 +1,7 @@
 //! Values of a file that know where they stand, for errors that name a line.
 
 use serde_yaml::{Mapping, Value};
+use yadokari_dockerfile::suggest::nearest;
 
 use super::error::{BakeError, Place};
 use super::file::File;
@@ -41,11 +42,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// An error that says that this key has no meaning.
-    pub(super) fn unknown(&self) -> BakeError {
+    /// An error that says that this key has no meaning, and which of those that have one comes near it.
+    pub(super) fn unknown(&self, known: &[&'static str]) -> BakeError {
+        let key = self.key();
         BakeError::UnknownKey {
             place: self.place(),
-            key: self.key(),
+            near: nearest(&key, known.iter().copied()),
+            key,
         }
     }
 

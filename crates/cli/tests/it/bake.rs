@@ -233,6 +233,38 @@ fn a_targets_arguments_are_those_of_a_build() {
 }
 
 #[test]
+fn a_misspelt_key_of_a_service_is_refused_and_what_a_build_does_not_need_is_passed_over() {
+    let refused = |text: &str| refused(&[("compose.yaml", text)], &[]);
+    assert_eq!(
+        refused("services:\n  db:\n    image: postgres\n  web:\n    biuld: .\n"),
+        "error: compose.yaml:5: unknown key `biuld` (did you mean `build`?)\n"
+    );
+    assert_eq!(
+        refused("services:\n  web: {build: .}\nsecretss: {}\n"),
+        "error: compose.yaml:3: unknown key `secretss` (did you mean `secrets`?)\n"
+    );
+    let text = "name: shop\nservices:\n  web:\n    build: .\n    ports: [80]\n    depends_on: [db]\n    deploy: {replicas: 2}\n    \
+                healthcheck: {test: [CMD, x]}\n    x-own: {}\n  db:\nvolumes: {data: }\nx-own: {}\n";
+    let (plan, _) = planned(&[("compose.yaml", text)], &[], &[]).unwrap();
+    assert_eq!(plan.chosen, ["web"]);
+}
+
+#[test]
+fn a_misspelt_service_of_an_extended_file_is_refused_too() {
+    let files = [
+        (
+            "compose.yaml",
+            "services:\n  web:\n    extends: {file: base.yaml, service: base}\n",
+        ),
+        ("base.yaml", "services:\n  base:\n    buid: .\n"),
+    ];
+    assert_eq!(
+        refused(&files, &[]),
+        "error: base.yaml:3: unknown key `buid` (did you mean `build`?)\n"
+    );
+}
+
+#[test]
 fn what_cannot_be_understood_names_its_file_and_line() {
     let compose = |build: &str| {
         let text = format!("services:\n  web:\n    build:\n      context: .\n{build}");
@@ -241,7 +273,7 @@ fn what_cannot_be_understood_names_its_file_and_line() {
     let cases = [
         (
             compose("      dockerfil: x\n"),
-            "error: compose.yaml:5: unknown key `dockerfil`\n",
+            "error: compose.yaml:5: unknown key `dockerfil` (did you mean `dockerfile`?)\n",
         ),
         (
             compose("      isolation: process\n"),

@@ -47,7 +47,7 @@ pub(super) fn set(
         "provenance" | "sbom" => return Err(node.unavailable("attestations are not made")),
         "isolation" => return Err(node.unavailable("it is a choice that Windows has")),
         key if key.starts_with("x-") => {}
-        _ => return Err(node.unknown()),
+        _ => return Err(node.unknown(&OF_A_BUILD)),
     }
     Ok(())
 }
@@ -146,11 +146,56 @@ fn bake_keys(target: &mut Target, node: &Node<'_>) -> Result<(), BakeError> {
             "no-cache" => target.no_cache = Some(node.boolean()?),
             "no-cache-filter" => target.no_cache_filter.extend(node.words()?),
             "contexts" => target.contexts.extend(node.full_pairs()?),
-            _ => return Err(node.unknown()),
+            _ => return Err(node.unknown(&OF_BAKE)),
         }
     }
     Ok(())
 }
+
+/// The keys of `build:`, for whoever misspells one.
+const OF_A_BUILD: [&str; 25] = [
+    "additional_contexts",
+    "args",
+    "cache_from",
+    "cache_to",
+    "context",
+    "dockerfile",
+    "dockerfile_inline",
+    "entitlements",
+    "extra_hosts",
+    "isolation",
+    "labels",
+    "network",
+    "no_cache",
+    "platforms",
+    "privileged",
+    "provenance",
+    "pull",
+    "sbom",
+    "secrets",
+    "shm_size",
+    "ssh",
+    "tags",
+    "target",
+    "ulimits",
+    "x-bake",
+];
+
+/// The keys of `x-bake:`, likewise.
+const OF_BAKE: [&str; 12] = [
+    "annotations",
+    "cache-from",
+    "cache-to",
+    "contexts",
+    "no-cache",
+    "no-cache-filter",
+    "output",
+    "platforms",
+    "pull",
+    "secret",
+    "ssh",
+    "tags",
+];
 
 /// Lines of `key=value` fields, or mappings of them.
 pub(in crate::bake) fn specs(node: &Node<'_>) -> Result<Vec<String>, BakeError> {
