@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tracing::Instrument as _;
 use yadokari_sandbox::{IdMap, UserNamespace, UserNamespaceError};
 
-use crate::command::{self, login};
+use crate::command::{self, Stdout, login, print, printed};
 use crate::console::{Console, Screen};
 use crate::convert::{self, Action, ConsoleSettings, Job, UsageError};
 use crate::environment::Environment;
@@ -26,12 +26,14 @@ use crate::{flags, logging};
 
 /// Runs the program. Starts threads only after everything that needs a process with one thread is done.
 pub fn run(environment: &Environment) -> ExitCode {
-    let invocation = match flags::parse(environment) {
-        Ok(invocation) => invocation,
-        Err(error) => return explain(&error),
+    let (settings, outcome) = match flags::parse(environment) {
+        Ok(invocation) => {
+            let settings = early_settings(&invocation, environment);
+            (settings, dispatch(invocation, environment))
+        }
+        Err(error) => (ConsoleSettings::of(environment), explain(&error)),
     };
-    let settings = early_settings(&invocation, environment);
-    ExitCode::from(match dispatch(invocation, environment) {
+    ExitCode::from(match outcome {
         Ok(code) => code,
         Err(failure) => told(&failure, &console_of(settings)),
     })
@@ -308,21 +310,20 @@ impl login::Prompt for Person {
     }
 }
 
-fn finish(stdout: &mut dyn std::io::Write, text: &str) -> Result<u8, Failure> {
-    // A reader that went away misses nothing.
-    let _ = stdout.write_all(text.as_bytes());
+fn finish(stdout: &mut Stdout<'_>, text: &str) -> Result<u8, Failure> {
+    print(stdout, text)?;
     Ok(0)
 }
 
 /// What clap has to say: help goes to standard output, complaints to standard error.
-fn explain(error: &clap::Error) -> ExitCode {
-    // There is nobody to tell that nobody listens.
-    let _ = error.print();
+fn explain(error: &clap::Error) -> Result<u8, Failure> {
+    let written = error.print();
     if error.use_stderr() {
-        ExitCode::from(UNUSABLE)
-    } else {
-        ExitCode::SUCCESS
+        // There is nobody to tell that nobody listens.
+        return Ok(UNUSABLE);
     }
+    printed(written.and_then(|()| std::io::stdout().flush()))?;
+    Ok(0)
 }
 
 /// Tells a failure as everything else was told. Gives the exit code.

@@ -258,5 +258,5 @@ fn print_digests(outcomes: &[Outcome], stdout: &mut Stdout<'_>) -> Result<(), Fa
         .values()
         .map(|digest| format!("{digest}\n"))
         .collect();
-    super::ignore_broken_pipe(stdout.write_all(lines.as_bytes()))
+    super::print(stdout, lines)
 }

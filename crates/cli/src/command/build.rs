@@ -10,7 +10,7 @@ use yadokari_build::{Built, Services};
 use yadokari_image::Digest;
 use yadokari_sandbox::Cancel;
 
-use super::Stdout;
+use super::{Stdout, print};
 use crate::console::Console;
 use crate::convert::{Action, Job};
 use crate::environment::Environment;
@@ -84,7 +84,7 @@ async fn build(
     write_facts(job, &built)?;
     console.summary(started.elapsed());
     if job.console.quiet {
-        print(stdout, &format!("{}\n", image_id(&built)))?;
+        print(stdout, format!("{}\n", image_id(&built)))?;
     }
     Ok(())
 }
@@ -130,7 +130,7 @@ pub async fn lint_json(
         })
     };
     let warnings: Vec<_> = checked.warnings.iter().map(warning).collect();
-    print(stdout, &format!("{:#}\n", json!(warnings)))?;
+    print(stdout, format!("{:#}\n", json!(warnings)))?;
     Ok(if warnings.is_empty() { 0 } else { FAILED })
 }
 
@@ -168,12 +168,4 @@ pub(super) fn facts(job: &Job, built: &Built) -> Value {
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     yadokari_store::write_atomically(path, text.as_bytes()).map_err(|error| Failure::new(&error))
-}
-
-fn print(stdout: &mut Stdout<'_>, text: &str) -> Result<(), Failure> {
-    super::ignore_broken_pipe(
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush()),
-    )
 }

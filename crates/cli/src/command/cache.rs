@@ -12,7 +12,7 @@ use yadokari_image::Reference;
 use yadokari_registry::Client;
 
 use self::local::Local;
-use super::{Stdout, ignore_broken_pipe};
+use super::{Stdout, print};
 use crate::amount::{bytes, counted};
 use crate::convert::registry::settings as registry_settings;
 use crate::environment::Environment;
@@ -37,11 +37,7 @@ pub async fn run(
         CacheAction::Prune(prune) => (self::prune(prune, environment, now).await?, 0),
         CacheAction::Verify(place) => verify(place, environment).await?,
     };
-    ignore_broken_pipe(
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush()),
-    )?;
+    print(stdout, text)?;
     Ok(code)
 }
 

@@ -18,6 +18,6 @@ pub fn run(shell: Shell, style: Style, stdout: &mut Stdout<'_>) -> Result<u8, Fa
         Style::Kaniko => (parse::executor_command(), "executor"),
     };
     clap_complete::generate(shell, &mut command, name, &mut script);
-    super::ignore_broken_pipe(stdout.write_all(&script))?;
+    super::print(stdout, script)?;
     Ok(0)
 }

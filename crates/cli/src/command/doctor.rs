@@ -55,7 +55,7 @@ pub async fn run(
     } else {
         fitted(text::render(&findings), environment)
     };
-    super::ignore_broken_pipe(stdout.write_all(text.as_bytes()))?;
+    super::print(stdout, text)?;
     Ok(if findings.probe.best().is_some() {
         0
     } else {

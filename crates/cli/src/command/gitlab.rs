@@ -34,7 +34,7 @@ pub fn tags(
     } else {
         names.iter().map(|name| format!("{name}\n")).collect()
     };
-    super::ignore_broken_pipe(stdout.write_all(text.as_bytes()))?;
+    super::print(stdout, text)?;
     Ok(0)
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap_mangen::Man as Page;
 
-use super::{Stdout, ignore_broken_pipe, reference};
+use super::{Stdout, print, reference};
 use crate::environment::Environment;
 use crate::flags::commands::Man;
 use crate::flags::parse::command;
@@ -17,9 +17,9 @@ use crate::report::Failure;
 /// A page cannot be written.
 pub fn run(man: &Man, environment: &Environment, stdout: &mut Stdout<'_>) -> Result<u8, Failure> {
     match &man.directory {
-        None if man.markdown => ignore_broken_pipe(stdout.write_all(reference::page().as_bytes()))?,
+        None if man.markdown => print(stdout, reference::page())?,
         Some(directory) => write_all(&environment.directory.join(directory))?,
-        None => ignore_broken_pipe(stdout.write_all(&page(&command())?))?,
+        None => print(stdout, page(&command())?)?,
     }
     Ok(0)
 }

@@ -2,7 +2,7 @@
 
 use yadokari_build::Services;
 
-use super::{Stdout, ignore_broken_pipe};
+use super::{Stdout, print};
 use crate::convert::{Action, Job};
 use crate::report::Failure;
 
@@ -19,10 +19,5 @@ pub async fn show(job: &Job, services: &Services, stdout: &mut Stdout<'_>) -> Re
         }
     };
     let planned = planned.map_err(|error| Failure::from(&error))?;
-    let text = planned.to_string();
-    ignore_broken_pipe(
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush()),
-    )
+    print(stdout, planned.to_string())
 }

@@ -3,6 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
+use crate::place::Place;
+
 fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program)
         .args(arguments)
@@ -39,6 +41,42 @@ fn unusable_arguments_end_with_status_two() {
         assert!(
             text(&output.stderr).starts_with("error: ") && output.stdout.is_empty(),
             "{arguments:?}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn output_that_is_lost_is_a_failure() {
+    let place = Place::new();
+    let image = place.name("app:1");
+    place.layout("app", "amd64");
+    place.run(&["copy", "oci:app", &image]);
+    std::fs::write(place.path("compose.yaml"), "services: {a: {build: .}}").unwrap();
+    let repository = place.name("app");
+    let commands: &[&[&str]] = &[
+        &["--help"],
+        &["build", "--help-all"],
+        &["version"],
+        &["--version"],
+        &["bake", "--print"],
+        &["inspect", &image],
+        &["inspect", "--raw", &image],
+        &["tags", &repository],
+        &["man"],
+        &["completions", "bash"],
+    ];
+    for arguments in commands {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let output = place
+            .command(arguments)
+            .stdout(full.unwrap())
+            .output()
+            .unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(
+            told.starts_with("error: cannot write to standard output: "),
+            "{arguments:?}: {told}"
         );
     }
 }
