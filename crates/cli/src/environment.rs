@@ -103,6 +103,18 @@ impl Environment {
         }
     }
 
+    /// The name by which a flag that has several was typed; the last one on the command line counts, and the first of
+    /// the list where none is there.
+    pub fn typed(&self, names: &[&'static str]) -> &'static str {
+        let named = |argument: &OsString| {
+            let flag = argument.to_str()?.strip_prefix("--")?;
+            let name = flag.split_once('=').map_or(flag, |(name, _)| name);
+            names.iter().copied().find(|known| *known == name)
+        };
+        let typed = self.arguments.iter().rev().find_map(named);
+        typed.unwrap_or_else(|| names.first().copied().unwrap_or_default())
+    }
+
     /// A variable's value; absent when it is unset or no UTF-8.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(OsStr::new(name))?.to_str()

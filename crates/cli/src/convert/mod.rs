@@ -9,6 +9,7 @@ mod labels;
 mod names;
 mod output_spec;
 mod outputs;
+mod platforms;
 mod refused;
 pub mod registry;
 mod run;
@@ -55,6 +56,8 @@ pub struct Job {
     pub trace: Option<PathBuf>,
     /// Files that get facts about the result.
     pub facts: FactFiles,
+    /// The result goes nowhere, and nobody said that it should.
+    pub placeless: bool,
     /// Remarks on the command line, one line each.
     pub notices: Vec<String>,
 }
@@ -124,6 +127,7 @@ pub fn job(build: &Build, style: Style, environment: &Environment) -> Result<Job
             iidfile: below(given, given.flags.docker.iidfile.as_deref()),
             metadata: below(given, given.flags.docker.metadata_file.as_deref()),
         },
+        placeless: action == Action::Build && outputs::placeless(given, &request.outputs),
         request,
         trace: given.flags.docker.trace.clone(),
         notices,

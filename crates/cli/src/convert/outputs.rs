@@ -32,14 +32,13 @@ pub(super) fn outputs(
     specs
         .iter()
         .try_for_each(|spec| encoding.join(spec.encoding.clone()))?;
-    let platforms = platforms(given)?;
+    let platforms = super::platforms::platforms(given)?;
     let format = format(given, &encoding)?;
     let annotations = annotations(given, &encoding, &platforms)?;
     let outputs = places(given, &specs, &annotations, &platforms)?;
     refuse_merged_archives(&outputs, &platforms)?;
     if action == Action::Build {
         refuse_without_place(given, &outputs)?;
-        notices.extend(nowhere(given, &outputs));
         notices.extend(materialized(given));
     }
     refuse_what_docker_cannot_hold(given, &outputs, &format, &platforms)?;
@@ -241,30 +240,14 @@ fn refuse_without_place(given: Given<'_>, outputs: &Outputs) -> Result<(), Usage
     }
 }
 
-/// In docker's style a result that goes nowhere is legal, and worth a remark.
-fn nowhere(given: Given<'_>, outputs: &Outputs) -> Option<String> {
+/// Whether the result goes nowhere and nobody said that it should. In docker's style that is legal, and worth a remark.
+pub(super) fn placeless(given: Given<'_>, outputs: &Outputs) -> bool {
     let refused = is_on_or_variable(
         given.flags.kaniko.no_push,
         given.environment,
         "KANIKO_NO_PUSH",
     );
-    let goes_nowhere = !outputs.push && !outputs.load && outputs.files.is_empty() && !refused;
-    goes_nowhere.then(|| "the image goes nowhere: add --push, --load or an --output".to_owned())
-}
-
-fn platforms(given: Given<'_>) -> Result<Vec<Platform>, UsageError> {
-    let variable = match given.style {
-        Style::Docker => given.environment.text("DOCKER_DEFAULT_PLATFORM"),
-        Style::Kaniko => None,
-    };
-    let line = nonempty(given.flags.kaniko.custom_platform.as_deref()).or(variable);
-    let texts = line.iter().flat_map(|line| line.split(','));
-    let texts = texts.map(str::trim).filter(|text| !text.is_empty());
-    let parse = |text: &str| {
-        Platform::parse(text)
-            .map_err(|error| UsageError::value("custom-platform", Some(text), error.to_string()))
-    };
-    texts.map(parse).collect()
+    !outputs.push && !outputs.load && outputs.files.is_empty() && !refused
 }
 
 fn annotations(

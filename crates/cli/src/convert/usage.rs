@@ -66,6 +66,40 @@ pub enum UsageError {
         /// What is wrong with it.
         source: ReferenceError,
     },
+    /// A platform that cannot be read, or that images cannot be built for.
+    #[error("{given}: `{value}`: {reason}")]
+    Platform {
+        /// The flag as it was typed, or the variable.
+        given: String,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An argument has the wrong form.
+    #[error("`{value}`: {reason}")]
+    Argument {
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An argument names an image in a way that cannot be.
+    #[error("`{value}` is no image reference")]
+    Name {
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        source: ReferenceError,
+    },
+    /// Something that the command needs to know was not given.
+    #[error("nothing says {what}")]
+    Unsaid {
+        /// What is not known.
+        what: &'static str,
+        /// How to say it.
+        how: &'static str,
+    },
     /// A flag asks for what this program does not do.
     #[error("--{flag} cannot be done: {reason}")]
     Unavailable {
@@ -129,6 +163,7 @@ impl UsageError {
             }
             Self::DockerArchive { .. } => "write an OCI layout with --oci-layout-path, or leave these options out".to_owned(),
             Self::Unavailable { instead, .. } => (*instead).to_owned(),
+            Self::Unsaid { how, .. } => (*how).to_owned(),
             Self::CommandRefused { name } if name == "warmer" => {
                 "base images need no warming: their layers are fetched once, while the build runs".to_owned()
             }

@@ -24,6 +24,11 @@ pub use parse::{Invocation, Style, parse};
 pub use place::PlaceFlags;
 pub use registry::RegistryFlags;
 
+/// What the flag of the platform is called, by docker and by kaniko.
+pub const PLATFORM: &[&str] = &["platform", "custom-platform", "customPlatform"];
+/// What the flag of the Dockerfile is called, by docker and by kaniko.
+pub const DOCKERFILE: &[&str] = &["file", "dockerfile"];
+
 /// All flags of a build.
 #[derive(Debug, Clone, clap::Args)]
 pub struct BuildFlags {

@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use super::commands::{Build, Completions};
 use super::help::{Detail, with_help};
 use super::images::{Push, Warm};
-use super::{BuildFlags, Command, Login};
+use super::{BuildFlags, Command, DOCKERFILE, Login, PLATFORM};
 use crate::environment::Environment;
 
 /// What the user asked for.
@@ -102,14 +103,31 @@ struct Rest {
 ///
 /// What clap says of it, which includes the text of `--help` and `--version`.
 pub fn parse(environment: &Environment) -> Result<Invocation, clap::Error> {
-    match environment.program.as_str() {
+    let parsed = match environment.program.as_str() {
         "executor" => executor("executor", &environment.arguments),
         "warmer" => warmer(&environment.arguments),
         _ if is_bare_flag_list(&environment.arguments) => {
             executor("yadokari", &environment.arguments)
         }
         _ => yadokari(&environment.arguments),
+    };
+    parsed.map_err(|error| as_typed(error, environment))
+}
+
+/// The same complaint about the name that was typed, where a flag has several.
+fn as_typed(mut error: clap::Error, environment: &Environment) -> clap::Error {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let (name, value) = flag.split_once(' ').unwrap_or((flag, ""));
+    let name = name.trim_start_matches('-');
+    let names = [PLATFORM, DOCKERFILE];
+    if let Some(names) = names.into_iter().find(|names| names.contains(&name)) {
+        let typed = format!("--{} {value}", environment.typed(names));
+        let typed = ContextValue::String(typed.trim_end().to_owned());
+        error.insert(ContextKind::InvalidArg, typed);
     }
+    error
 }
 
 /// Flags without a subcommand, which mean a build as kaniko has it.

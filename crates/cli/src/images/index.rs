@@ -11,7 +11,7 @@ use yadokari_image::{
 };
 use yadokari_registry::RawManifest;
 
-use super::{Ground, failed, push, reference, referrers, refused, transfer};
+use super::{Ground, argument, failed, push, referrers, refused, transfer, unsaid};
 use crate::convert::{UsageError, target};
 use crate::flags::go::{KeyValue, Switch};
 use crate::flags::images::IndexCreate;
@@ -27,7 +27,10 @@ pub(super) async fn run(create: &IndexCreate, ground: &Ground<'_>) -> Result<Str
     let tags = tags.map_err(|error| Failure::from(&error))?;
     let on = |switch: Option<Switch>| switch == Some(Switch(true));
     if tags.is_empty() && !on(create.dry_run) {
-        return Err(usage("tag", "name the index with --tag"));
+        return Err(unsaid(
+            "the name of the index",
+            "give it with --tag, or look at the index with --dry-run",
+        ));
     }
     let sources = sources(create, &tags, ground)?;
     let mut documents = Vec::with_capacity(sources.len());
@@ -35,7 +38,12 @@ pub(super) async fn run(create: &IndexCreate, ground: &Ground<'_>) -> Result<Str
         documents.push((source.clone(), transfer::read(ground, source).await?));
     }
     let top = match documents.as_slice() {
-        [] => return Err(usage("file", "name images to put into the index")),
+        [] => {
+            return Err(unsaid(
+                "which images the index is made of",
+                "name them, or files with their descriptors with --file",
+            ));
+        }
         [(_, only)] if is_kept(create, only) => (only.bytes.to_vec(), only.media_type.clone()),
         several => combined(create, several, ground).await?,
     };
@@ -72,7 +80,7 @@ fn sources(
     for text in &create.sources {
         sources.push(match text.parse::<Digest>() {
             Ok(digest) => in_first(tags, digest)?,
-            Err(_) => reference("source", text)?.with_default_tag(),
+            Err(_) => argument(text)?.with_default_tag(),
         });
     }
     Ok(sources)
@@ -80,7 +88,12 @@ fn sources(
 
 fn in_first(tags: &[Reference], digest: Digest) -> Result<Reference, Failure> {
     let first = tags.first().map(|name| name.with_digest(digest));
-    first.ok_or_else(|| usage("tag", "a digest alone needs the repository of a --tag"))
+    first.ok_or_else(|| {
+        unsaid(
+            "in which repository the digest is",
+            "name the index with --tag, whose repository is meant, or write REPOSITORY@DIGEST",
+        )
+    })
 }
 
 fn descriptor(path: &Path) -> Result<Descriptor, Failure> {
@@ -159,10 +172,11 @@ fn annotate(index: &mut Index, pair: &KeyValue) -> Result<(), Failure> {
             entries.for_each(|entry| put(&mut entry.annotations, key));
         }
         _ => {
-            return Err(usage(
-                "annotation",
-                "annotations of an index go on index or manifest-descriptor",
-            ));
+            return Err(Failure::from(&UsageError::Value {
+                flag: "annotation",
+                value: pair.key.clone(),
+                reason: "annotations of an index go on index or manifest-descriptor".to_owned(),
+            }));
         }
     }
     Ok(())
@@ -214,12 +228,4 @@ fn write_facts(
         &ground.environment.directory.join(path),
         &format!("{facts:#}"),
     )
-}
-
-fn usage(flag: &'static str, reason: &str) -> Failure {
-    Failure::from(&UsageError::Value {
-        flag,
-        value: String::new(),
-        reason: reason.to_owned(),
-    })
 }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use yadokari_image::{Descriptor, Index, Manifest, Reference, media_type};
 use yadokari_registry::RawManifest;
 
-use super::{Ground, failed, platform, reference, refused, transfer};
+use super::{Ground, argument, failed, platform, refused, transfer};
 use crate::flags::go::Switch;
 use crate::flags::images::Inspect;
 use crate::report::Failure;
 
 pub(super) async fn run(inspect: &Inspect, ground: &Ground<'_>) -> Result<String, Failure> {
-    let name = reference("image", &inspect.reference)?.with_default_tag();
+    let name = argument(&inspect.reference)?.with_default_tag();
     let on = |switch: Option<Switch>| switch == Some(Switch(true));
     if on(inspect.config) || (inspect.platform.is_some() && !on(inspect.raw)) {
         return config(inspect, ground, &name).await;

@@ -184,7 +184,17 @@ fn scratch(environment: &Environment) -> Result<TempDir, Failure> {
     })
 }
 
-/// Parses a name that a flag or argument gave.
+/// Parses a name that an argument gave.
+fn argument(text: &str) -> Result<Reference, Failure> {
+    Reference::parse(text).map_err(|source| {
+        usage(&UsageError::Name {
+            value: text.to_owned(),
+            source,
+        })
+    })
+}
+
+/// Parses a name that a flag gave.
 fn reference(flag: &'static str, text: &str) -> Result<Reference, Failure> {
     Reference::parse(text).map_err(|source| {
         usage(&UsageError::Reference {
@@ -197,15 +207,19 @@ fn reference(flag: &'static str, text: &str) -> Result<Reference, Failure> {
 
 /// Parses the name of a repository, which has no tag and no digest.
 fn repository(text: &str) -> Result<Repository, Failure> {
-    let name = reference("repository", text)?;
+    let name = argument(text)?;
     if name.tag().is_some() || name.digest().is_some() {
-        return Err(usage(&UsageError::Value {
-            flag: "repository",
+        return Err(usage(&UsageError::Argument {
             value: text.to_owned(),
-            reason: "name the repository alone, without a tag or digest".to_owned(),
+            reason: "name the repository alone, without a tag or digest",
         }));
     }
     Ok(name.name().clone())
+}
+
+/// Says what has to be given.
+fn unsaid(what: &'static str, how: &'static str) -> Failure {
+    usage(&UsageError::Unsaid { what, how })
 }
 
 /// Parses a platform, or gives this machine's.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use yadokari_image::{Digest, Reference};
 use yadokari_store::{Flavour, LayoutName};
 
-use super::reference;
+use super::argument;
 use crate::report::Failure;
 
 /// Where an image is, or is to be.
@@ -40,7 +40,7 @@ impl Place {
             return Ok(layout(rest));
         }
         let name = text.strip_prefix("docker://").unwrap_or(text);
-        Ok(Self::Registry(reference("image", name)?.with_default_tag()))
+        Ok(Self::Registry(argument(name)?.with_default_tag()))
     }
 }
 

@@ -7,14 +7,17 @@ use yadokari_image::{Platform, Reference};
 use yadokari_plan::{ImageRequest, ImageSource, Images, Progress, Request, ResolvedImage};
 use yadokari_store::{Content, Export, ImageBlobs, LayerBlob, Layout, Others, Spool};
 
-use super::{Ground, failed, platform, reference, refused, transfer};
-use crate::convert::UsageError;
+use super::{Ground, failed, platform, reference, refused, transfer, unsaid};
+use crate::flags;
 use crate::flags::go::Switch;
 use crate::flags::images::Warm;
 use crate::report::Failure;
 
 pub(super) async fn run(warm: &Warm, ground: &Ground<'_>) -> Result<String, Failure> {
-    let platform = platform("custom-platform", warm.custom_platform.as_deref())?;
+    let platform = platform(
+        ground.environment.typed(flags::PLATFORM),
+        warm.custom_platform.as_deref(),
+    )?;
     let mut images = Vec::new();
     for text in &warm.image {
         images.push((
@@ -27,11 +30,10 @@ pub(super) async fn run(warm: &Warm, ground: &Ground<'_>) -> Result<String, Fail
         images.extend(of_dockerfile(warm, &path, &platform, ground).await?);
     }
     if images.is_empty() {
-        return Err(Failure::from(&UsageError::Value {
-            flag: "image",
-            value: String::new(),
-            reason: "name images with --image, or a Dockerfile with --dockerfile".to_owned(),
-        }));
+        return Err(unsaid(
+            "which images to fetch",
+            "name them with --image, or a Dockerfile that does with --dockerfile",
+        ));
     }
     let cache = ground.environment.directory.join(&warm.cache_dir);
     for (name, platform) in &images {

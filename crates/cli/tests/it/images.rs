@@ -54,6 +54,43 @@ fn what_cannot_be_pushed_is_named() {
 }
 
 #[test]
+fn what_was_not_given_is_asked_for_and_what_was_typed_is_called_so() {
+    let place = Place::new();
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["warm"],
+            "error: nothing says which images to fetch\nhint: name them with --image, or a Dockerfile that does with --dockerfile\n",
+        ),
+        (
+            &["cleanup", "r.example/a"],
+            "error: nothing says which tags may go\nhint: give --keep NUMBER, --older-than DURATION or --match PATTERN\n",
+        ),
+        (
+            &["index", "create", "r.example/a:1"],
+            "error: nothing says the name of the index\nhint: give it with --tag, or look at the index with --dry-run\n",
+        ),
+        (
+            &["tags", "r.example/a:1.0"],
+            "error: `r.example/a:1.0`: name the repository alone, without a tag or digest\n",
+        ),
+        (
+            &["inspect", "UPPER"],
+            "error: `UPPER` is no image reference\n  cause: invalid reference format: repository name (library/UPPER) must be lowercase\n",
+        ),
+        (
+            &["warm", "--platform=a b", "--image=a"],
+            "error: --platform: `a b`: ",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let output = place.try_run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.starts_with(expected), "{told}");
+    }
+}
+
+#[test]
 fn images_built_apart_come_under_one_name() {
     let place = Place::new();
     let digests = [("amd", "amd64"), ("arm", "arm64")].map(|(name, architecture)| {

@@ -207,6 +207,45 @@ fn what_docker_could_and_we_do_not() {
 }
 
 #[test]
+fn a_platform_that_nothing_is_built_for_is_refused_by_the_name_that_was_typed() {
+    let build = |flags: &[&str]| refusal("yadokari", &[&["build", "--no-push"], flags].concat());
+    let told = [
+        build(&["--platform=windows/amd64"]),
+        build(&["--platform=linux/amd64,linux/amd46"]),
+        build(&["--custom-platform", "linux/vax"]),
+        build(&["--platform=foo"]),
+        refusal("executor", &["--no-push", "--customPlatform=plan9/amd64"]),
+    ];
+    assert_snapshot!(told.join(""), @r##"
+    error: --platform: `windows/amd64`: images for windows cannot be built, only for linux
+    error: --platform: `linux/amd46`: unknown architecture `amd46` (did you mean `amd64`?)
+    error: --custom-platform: `linux/vax`: unknown architecture `vax`
+    error: --platform: `foo`: "foo": unknown operating system or architecture: invalid argument
+    error: --customPlatform: `plan9/amd64`: images for plan9 cannot be built, only for linux
+    "##);
+    let variable = [("DOCKER_DEFAULT_PLATFORM", "windows/amd64")];
+    let refused = try_job("yadokari", &["build", "."], &variable).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .starts_with("DOCKER_DEFAULT_PLATFORM: `windows/amd64`: "),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_flag_without_its_value_is_called_as_it_was_typed() {
+    for (arguments, name) in [
+        (["build", "--file"], "--file <FILE>"),
+        (["build", "--dockerfile"], "--dockerfile <FILE>"),
+        (["plan", "--platform"], "--platform <PLATFORM>"),
+    ] {
+        let error = parse(&environment("yadokari", &arguments, &[])).unwrap_err();
+        assert!(error.to_string().contains(&format!("'{name}'")), "{error}");
+    }
+}
+
+#[test]
 fn what_clap_refuses_ends_with_status_two() {
     for arguments in [
         &["--no-such-flag"][..],

@@ -124,8 +124,11 @@ fn rules_that_cannot_be_meant_are_refused() {
     let app = place.name("app");
     let tagged = format!("{app}:1");
     for (arguments, words) in [
-        (&["cleanup", &app][..], "say what may go"),
-        (&["cleanup", "--exclude=v*", &app], "say what may go"),
+        (&["cleanup", &app][..], "nothing says which tags may go"),
+        (
+            &["cleanup", "--exclude=v*", &app],
+            "nothing says which tags may go",
+        ),
         (&["cleanup", "--match=[", &app], "--match"),
         (
             &["cleanup", "--keep=1", &tagged],

@@ -18,7 +18,7 @@ use yadokari_dockerfile::glob;
 use self::gitlab::GitLab;
 use self::plan::Plan;
 use self::rules::{Rules, Tag, Verdict, judge};
-use super::{Ground, refused, repository};
+use super::{Ground, refused, repository, unsaid};
 use crate::convert::UsageError;
 use crate::flags::go::{GoDuration, Switch};
 use crate::flags::images::Cleanup;
@@ -96,10 +96,9 @@ fn rules(cleanup: &Cleanup) -> Result<Rules, Failure> {
         }
     }
     if cleanup.keep.is_none() && cleanup.older_than.is_none() && cleanup.matching.is_empty() {
-        return Err(wrong(
-            "keep",
-            "",
-            "say what may go: --keep N, --older-than DURATION or --match PATTERN",
+        return Err(unsaid(
+            "which tags may go",
+            "give --keep NUMBER, --older-than DURATION or --match PATTERN",
         ));
     }
     Ok(Rules {
