@@ -1,6 +1,6 @@
 //! A target as the command line of `yadokari build`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::target::{Target, field};
 
@@ -14,6 +14,25 @@ pub struct Places<'a> {
 }
 
 impl Target {
+    /// The directory of the build context, if it is one of this machine's.
+    pub fn local_context(&self) -> Option<&Path> {
+        (!is_remote(&self.context)).then(|| Path::new(&self.context))
+    }
+
+    /// The Dockerfile as a path of the working directory, if it is a file of this machine.
+    pub fn local_dockerfile(&self) -> Option<PathBuf> {
+        let file = self.dockerfile.as_deref().unwrap_or("Dockerfile");
+        let is_local = self.inline.is_none() && !is_remote(file);
+        let context = self.local_context().filter(|_| is_local)?;
+        let path = context.join(file);
+        // Whoever reads it knows no `./`.
+        Some(
+            path.components()
+                .filter(|part| *part != Component::CurDir)
+                .collect(),
+        )
+    }
+
     /// The arguments after `build`.
     pub fn arguments(&self, places: Places<'_>) -> Vec<String> {
         let mut out = Vec::new();

@@ -199,10 +199,12 @@ fn service(root: &Node<'_>, node: &Node<'_>) -> Result<Service, BakeError> {
     service.builds = true;
     if !build.value.is_mapping() {
         service.target.context = local(root, &build.text()?);
+        service.target.context_in = Some(build.place());
         return Ok(service);
     }
     let target = &mut service.target;
     target.context = local(root, ".");
+    target.context_in = Some(build.place());
     for (key, value) in build.entries()? {
         keys::set(root, target, &key, &value)?;
     }

@@ -86,6 +86,16 @@ pub enum BakeError {
         /// What is wrong.
         reason: String,
     },
+    /// A build context that is not there.
+    #[error("{}the context `{context}` of `{target}` is no directory", before(.place.as_ref()))]
+    NoContext {
+        /// Where it is named, if a file does that.
+        place: Option<Place>,
+        /// The context, as a path of the working directory.
+        context: String,
+        /// Whose it is.
+        target: String,
+    },
     /// A target that no file describes.
     #[error("there is no target `{name}`{}", listed(.others))]
     UnknownTarget {
@@ -151,6 +161,11 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+/// A place in front of what is said of it.
+fn before(place: Option<&Place>) -> String {
+    place.map(|place| format!("{place}: ")).unwrap_or_default()
+}
+
 fn meant(near: Option<&str>) -> String {
     near.map(|key| format!(" (did you mean `{key}`?)"))
         .unwrap_or_default()
@@ -167,6 +182,10 @@ impl BakeError {
             ),
             Self::Set { .. } => {
                 "write it as TARGET.KEY=VALUE, as `--set web.args.VERSION=2` or `--set '*.no-cache=true'`"
+                    .to_owned()
+            }
+            Self::NoContext { .. } => {
+                "make the directory, or correct its path, which is shown as seen from the working directory"
                     .to_owned()
             }
             Self::Unavailable { .. } => "leave the key out".to_owned(),

@@ -48,6 +48,7 @@ impl Target {
     pub(super) fn with(mut self, later: Self, lists: Lists) -> Self {
         if !later.context.is_empty() {
             self.context = later.context;
+            self.context_in = later.context_in;
         }
         if later.inline.is_some() {
             self.dockerfile = None;

@@ -123,7 +123,10 @@ fn set(target: &mut Target, key: &str, node: &Node<'_>) -> Result<(), BakeError>
     }
     match key {
         "inherits" | "description" => {}
-        "context" => target.context = node.text()?,
+        "context" => {
+            target.context = node.text()?;
+            target.context_in = Some(node.place());
+        }
         "dockerfile" => target.dockerfile = Some(node.text()?),
         "dockerfile-inline" => target.set_inline(node, "target")?,
         "args" => target.args = node.pairs()?.into_iter().collect(),

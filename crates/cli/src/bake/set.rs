@@ -98,7 +98,10 @@ fn apply(target: &mut Target, key: &str, value: &str, fresh: bool) -> Result<(),
     }
     let word = Some(value.to_owned());
     match key {
-        "context" => value.clone_into(&mut target.context),
+        "context" => {
+            value.clone_into(&mut target.context);
+            target.context_in = None;
+        }
         "dockerfile" => target.dockerfile = word,
         "dockerfile-inline" => {
             target.inline = word;

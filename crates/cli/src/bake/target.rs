@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::BakeError;
+use super::error::{BakeError, Place};
 use super::node::Node;
 
 /// One target.
@@ -10,6 +10,8 @@ use super::node::Node;
 pub struct Target {
     /// Directory or URL of the build context; relative to the working directory.
     pub context: String,
+    /// Where that stands, for messages.
+    pub context_in: Option<Place>,
     /// The Dockerfile, relative to the context.
     pub dockerfile: Option<String>,
     /// A Dockerfile that stands in the description.

@@ -18,7 +18,10 @@ pub(super) fn set(
         return Ok(());
     }
     match key {
-        "context" => target.context = local(root, &node.text()?),
+        "context" => {
+            target.context = local(root, &node.text()?);
+            target.context_in = Some(node.place());
+        }
         "dockerfile" => target.dockerfile = Some(node.text()?),
         "dockerfile_inline" => target.set_inline(node, "service")?,
         "args" => target.args = node.pairs()?.into_iter().collect(),

@@ -75,6 +75,21 @@ impl Jobs {
         self.jobs.first().map(|named| named.job.console)
     }
 
+    /// Whether no image goes anywhere but to other targets, and nobody said that it should be so.
+    pub(super) fn nothing_is_kept(&self) -> bool {
+        let is_read = |at: usize| self.jobs.iter().any(|other| other.needs.contains(&at));
+        let mut jobs = self.jobs.iter().enumerate();
+        jobs.all(|(at, named)| named.job.placeless || (is_read(at) && self.is_scratch(&named.job)))
+    }
+
+    fn is_scratch(&self, job: &Job) -> bool {
+        let outputs = &job.request.outputs;
+        let mut files = outputs.files.iter();
+        !outputs.push
+            && !outputs.load
+            && files.all(|file| file.path.starts_with(self.scratch.path()))
+    }
+
     /// Where no cache was asked for, one that lasts as long as this command carries stages from target to target.
     fn share_cache(&mut self) {
         for named in &mut self.jobs {
@@ -99,6 +114,7 @@ fn job(
     scratch: &Path,
 ) -> Result<Job, Failure> {
     let target = &plan.bake.targets[name];
+    refuse_missing_context(target, name, environment)?;
     let mut arguments = vec!["build".to_owned()];
     let mut own = target.arguments(Places {
         inline: inline(target, name, scratch)?.as_deref(),
@@ -123,7 +139,7 @@ fn job(
     let environment = environment.with_command(&arguments);
     match flags::parse(&environment) {
         Ok(Invocation::Command(Command::Build(build), _)) => converted(&build, &environment)
-            .map(|job| named(job, target, &environment.directory))
+            .map(|job| named(job, target, &environment))
             .map_err(|error| Failure {
                 hint: error.hint(),
                 ..wrong(error.to_string())
@@ -133,11 +149,36 @@ fn job(
     }
 }
 
-/// What is said of a Dockerfile names the description that it stands in, or the directory that is its context.
-fn named(mut job: Job, target: &Target, directory: &Path) -> Job {
-    job.request.dockerfile_name = match target.inline {
+/// A context that is not there is told with the line that names it, before other targets are built.
+fn refuse_missing_context(
+    target: &Target,
+    name: &str,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let missing = |path: &&Path| !environment.directory.join(path).is_dir();
+    if target.local_context().filter(missing).is_none() {
+        return Ok(());
+    }
+    let error = BakeError::NoContext {
+        place: target.context_in.clone(),
+        context: target.context.clone(),
+        target: name.to_owned(),
+    };
+    Err(Failure {
+        hint: error.hint(),
+        code: UNUSABLE,
+        ..Failure::new(&error)
+    })
+}
+
+/// What is said of a Dockerfile names it with its directory, since there are several; one that stands in a description has
+/// the description's name.
+fn named(mut job: Job, target: &Target, environment: &Environment) -> Job {
+    let is_there = |path: &PathBuf| environment.directory.join(path).is_file();
+    let file = target.local_dockerfile().filter(is_there);
+    job.request.dockerfile_name = match &target.inline {
         Some(_) => Some(target.inline_in.clone()),
-        None => name_of_default(target, directory),
+        None => file.map(|path| path.display().to_string()),
     };
     job
 }
