@@ -22,6 +22,7 @@ use yadokari_tree::ApplyError;
 
 use crate::copy::{CopyFailure, ExtractFailure};
 use crate::outputs::engine::EngineError;
+use crate::outputs::places::{OutputFailure, shown};
 use crate::ssh::SshError;
 use crate::users::UnknownAccount;
 
@@ -211,6 +212,16 @@ pub enum BuildErrorKind {
     /// A required secret was not given.
     #[error("secret {0}: not found")]
     SecretMissing(String),
+    /// The file that is to hold a secret cannot be read.
+    #[error("--secret id={id}: cannot read {}", .path.display())]
+    SecretFile {
+        /// The secret.
+        id: String,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
     /// A required agent was not given.
     #[error("no SSH key {0:?} forwarded from the client")]
     AgentMissing(String),
@@ -259,8 +270,16 @@ pub enum BuildErrorKind {
     /// Manifest, configuration and layers do not agree: a defect of this program, or damage on disk.
     #[error(transparent)]
     Invalid(#[from] InvalidImage),
-    /// A file or directory of the state directory, or an output, failed.
-    #[error("{}", .path.display())]
+    /// A result cannot be written where it is wanted.
+    #[error("cannot write {}", shown(.path))]
+    Output {
+        /// Where, as it was asked for.
+        path: PathBuf,
+        /// Why.
+        source: Box<OutputFailure>,
+    },
+    /// A file or directory of the state directory failed.
+    #[error("cannot read or write {}", .path.display())]
     Disk {
         /// The file or directory.
         path: PathBuf,
@@ -428,6 +447,10 @@ impl BuildError {
             BuildErrorKind::SecretMissing(id) => Some(format!(
                 "pass it with `--secret id={id},src=FILE` or `--secret id={id},env=NAME`"
             )),
+            BuildErrorKind::SecretFile { .. } => {
+                Some("name a file that is there with src=FILE, or a variable with env=NAME".to_owned())
+            }
+            BuildErrorKind::Output { path, source } => source.hint(path),
             BuildErrorKind::AgentMissing(id) => {
                 let id = if id.is_empty() { "default" } else { id };
                 Some(format!(

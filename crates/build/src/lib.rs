@@ -20,6 +20,7 @@ mod events;
 mod meter;
 mod movable;
 mod outputs;
+mod places;
 mod planned;
 mod prepare;
 mod request;
@@ -42,6 +43,8 @@ pub use drive::{Built, build};
 pub use error::{BuildError, BuildErrorKind, Location, SourceFile};
 pub use events::{Event, Events, Expectation, Outcome, PlannedStep, StepId};
 pub use outputs::engine::{Engine, EngineError};
+pub use outputs::places::{OutputFailure, check_file};
+pub use places::check_places;
 pub use planned::{Planned, explain, plan};
 pub use request::{
     Annotations, BuildRequest, CacheLocation, CacheMountRequest, CacheRequest, CacheSource, Compat,

@@ -5,4 +5,5 @@ pub(crate) mod disk;
 pub(crate) mod early;
 pub(crate) mod engine;
 pub(crate) mod files;
+pub(crate) mod places;
 pub(crate) mod publish;

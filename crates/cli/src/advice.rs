@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use yadokari_build::{BuildError, BuildErrorKind, CopyFailure};
 use yadokari_context::{ContextError, DockerfileError};
@@ -34,6 +35,14 @@ pub(crate) fn hint(error: &BuildError) -> Option<String> {
                     .to_owned(),
             )
         }
+        BuildErrorKind::Context(ContextError::Open { path, source })
+            if source.kind() == io::ErrorKind::NotADirectory =>
+        {
+            let path = path.display();
+            Some(format!(
+                "the context is a directory: write `-f {path} .` for a Dockerfile of that name, `tar://{path}` for an archive"
+            ))
+        }
         BuildErrorKind::Context(ContextError::Open { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>
         {
@@ -42,15 +51,41 @@ pub(crate) fn hint(error: &BuildError) -> Option<String> {
                     .to_owned(),
             )
         }
-        BuildErrorKind::Dockerfile(DockerfileError::Missing { .. }) => {
-            Some("name the Dockerfile with --file, and give its context as the argument".to_owned())
-        }
-        BuildErrorKind::Cancelled => None,
+        BuildErrorKind::Dockerfile(DockerfileError::Missing {
+            directory,
+            containerfile,
+            ..
+        }) => Some(of_missing_dockerfile(
+            directory.as_deref(),
+            containerfile.as_deref(),
+        )),
+        // Their own hints are about the output, where these would be about the state directory.
+        BuildErrorKind::Output { .. } | BuildErrorKind::Cancelled => None,
         BuildErrorKind::Context(ContextError::Object(error)) if error.hint().is_some() => {
             error.hint().map(str::to_owned)
         }
         _ => of_system(error),
     }
+}
+
+/// What to do where there is no Dockerfile.
+fn of_missing_dockerfile(directory: Option<&Path>, containerfile: Option<&Path>) -> String {
+    if let Some(path) = containerfile {
+        let path = path.strip_prefix(".").unwrap_or(path);
+        return format!(
+            "there is a Containerfile: name it with `-f {}`",
+            path.display()
+        );
+    }
+    let looked = directory.map(|directory| {
+        let whole = directory.canonicalize();
+        let whole = whole.as_deref().unwrap_or(directory);
+        format!("it is not in {}; ", whole.display())
+    });
+    format!(
+        "{}name it with `-f FILE`, and give its context as the argument",
+        looked.unwrap_or_default()
+    )
 }
 
 /// What a command's exit status says, by the conventions of shells.

@@ -16,7 +16,7 @@ use crate::convert::{self, Action, ConsoleSettings, Job, UsageError};
 use crate::environment::Environment;
 use crate::flags::commands::Build;
 use crate::flags::gitlab::GitlabCommand;
-use crate::flags::images::Index;
+use crate::flags::images::{Index, LogFlags};
 use crate::flags::{Command, Invocation, Login, Style};
 use crate::images::Task;
 use crate::report::{Failure, UNUSABLE};
@@ -91,7 +91,11 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
                 action: Action::Check,
                 // They are about where an image goes, and there will be none.
                 notices: Vec::new(),
-                ..job(&lint.build, style, environment)?
+                ..job(
+                    &command::lint::of_file(&lint.build, environment),
+                    style,
+                    environment,
+                )?
             };
             if lint.json {
                 lint_json(&job, environment)
@@ -127,7 +131,12 @@ fn run_command(command: Command, style: Style, environment: &Environment) -> Res
             runtime()?.block_on(done)
         }
         Command::Gitlab(gitlab) => match gitlab.command {
-            GitlabCommand::Tags(tags) => command::gitlab::tags(&tags, environment, stdout),
+            GitlabCommand::Tags(tags) => {
+                let settings = convert::console_of(&LogFlags::default(), environment);
+                let settings = settings.map_err(|error| Failure::from(&error))?;
+                let console = console(settings, Vec::new());
+                command::gitlab::tags(&tags, environment, &console, stdout)
+            }
         },
         Command::Completions(completions) => {
             command::completions::run(completions.shell, style, stdout)

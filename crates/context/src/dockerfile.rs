@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use yadokari_tree::TreePath;
 
 use crate::add::is_http;
-use crate::build_context::{BuildContext, ContextError};
+use crate::build_context::{BuildContext, ContextError, ContextKind};
 use crate::fetch::Stdin;
 use crate::http::{Download, HttpError, download, shown_url};
 use crate::ignore::{self, IGNORE_LIMIT, IgnoreFile, is_missing};
@@ -42,6 +42,10 @@ pub enum DockerfileError {
     Missing {
         /// The wanted name.
         name: String,
+        /// The context in which it was looked for, if that is a directory of this machine.
+        directory: Option<PathBuf>,
+        /// The file that podman would take there, if it is there and no other was named.
+        containerfile: Option<PathBuf>,
     },
     /// It is there and cannot be read.
     #[error("failed to read dockerfile: open {name}")]
@@ -108,12 +112,24 @@ pub async fn find_dockerfile(
             return Ok(found);
         }
     }
-    Err(DockerfileError::Missing {
+    Err(missing(wanted, name, context))
+}
+
+/// Says where the file was looked for, and what is there in its place.
+fn missing(wanted: &DockerfileName, name: &str, context: &BuildContext) -> DockerfileError {
+    let is_here = context.kind() == ContextKind::Directory;
+    let directory = is_here.then(|| context.path());
+    let other = directory.map(|directory| directory.join(CONTAINERFILE));
+    DockerfileError::Missing {
         name: name.to_owned(),
-    })
+        directory: directory.map(Path::to_owned),
+        containerfile: other.filter(|path| *wanted == DockerfileName::Default && path.is_file()),
+    }
 }
 
 const DEFAULT: &str = "Dockerfile";
+/// What podman and buildah call it.
+const CONTAINERFILE: &str = "Containerfile";
 /// The largest Dockerfile that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
 

@@ -12,6 +12,7 @@ use yadokari_store::{
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::outputs::files::write_root;
+use crate::outputs::places::{OutputFailure, about};
 use crate::outputs::publish::{Finished, Top};
 use crate::request::{BuildRequest, FileOutputKind};
 use crate::services::Services;
@@ -33,7 +34,8 @@ pub(crate) async fn write_files(
             let mut export = export(request, services, &output.names, images, top).await?;
             export.annotations.clone_from(&output.annotations);
             let (kind, path) = (output.kind, output.path.clone());
-            blocking(move || write_image(kind, &path, export)).await?;
+            blocking(move || write_image(kind, &path, export).map_err(|error| about(&path, error)))
+                .await?;
         }
         places.push(output.path.display().to_string());
     }
@@ -52,7 +54,9 @@ fn write_image(kind: FileOutputKind, path: &Path, export: Export) -> Result<(), 
     if path == Path::new("-") {
         let mut out = std::io::stdout().lock();
         write_archive(&[export], flavour, &mut out)?;
-        return out.flush().map_err(|source| BuildError::disk(path, source));
+        return out
+            .flush()
+            .map_err(|source| OutputFailure::System(source).of(path));
     }
     write_archive_file(&[export], flavour, path)?;
     Ok(())

@@ -10,6 +10,7 @@ use yadokari_tree::{Children, Name, Node, Tree, TreePath, diff};
 
 use crate::blocking::blocking;
 use crate::error::BuildError;
+use crate::outputs::places::{OutputFailure, about};
 use crate::outputs::publish::Finished;
 use crate::request::{FileOutput, FileOutputKind};
 
@@ -30,9 +31,12 @@ pub(crate) async fn write_root(output: &FileOutput, images: &[Finished]) -> Resu
     }
     let split = output.platform_split.unwrap_or(images.len() > 1);
     let (kind, path, fresh) = (output.kind, output.path.clone(), output.fresh);
-    blocking(move || match kind {
-        FileOutputKind::Tar => archive(&path, roots, split),
-        _ => copies(&path, &roots, split, fresh),
+    blocking(move || {
+        let written = match kind {
+            FileOutputKind::Tar => archive(&path, roots, split),
+            _ => copies(&path, &roots, split, fresh),
+        };
+        written.map_err(|error| about(&path, error))
     })
     .await
 }
@@ -42,7 +46,7 @@ fn copies(path: &Path, roots: &[PlatformRoot], split: bool, fresh: bool) -> Resu
         && let Err(source) = std::fs::remove_dir_all(path)
         && source.kind() != io::ErrorKind::NotFound
     {
-        return Err(BuildError::disk(path, source));
+        return Err(OutputFailure::System(source).of(path));
     }
     roots.iter().try_for_each(|root| match split {
         true => copy(&path.join(&root.name), root),
@@ -51,8 +55,8 @@ fn copies(path: &Path, roots: &[PlatformRoot], split: bool, fresh: bool) -> Resu
 }
 
 fn copy(path: &Path, from: &PlatformRoot) -> Result<(), BuildError> {
-    std::fs::create_dir_all(path).map_err(|source| BuildError::disk(path, source))?;
-    let target = Root::open(path).map_err(|source| BuildError::disk(path, source))?;
+    std::fs::create_dir_all(path).map_err(|source| OutputFailure::System(source).of(path))?;
+    let target = Root::open(path).map_err(|source| OutputFailure::System(source).of(path))?;
     yadokari_rootfs::apply(&target, &diff(&Tree::empty(), &from.tree), &*from.root)?;
     Ok(())
 }
@@ -63,7 +67,7 @@ fn archive(path: &Path, roots: Vec<PlatformRoot>, split: bool) -> Result<(), Bui
     if path == Path::new("-") {
         return joined.write(path, &mut io::stdout().lock());
     }
-    let disk = |source| BuildError::disk(path, source);
+    let disk = |source| OutputFailure::System(source).of(path);
     if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         let mut options = std::fs::File::options();
         let file = options.write(true).create(true).truncate(true).open(path);
@@ -113,7 +117,8 @@ impl Joined {
         let mut out = BufWriter::with_capacity(1 << 20, out);
         let changes = diff(&Tree::empty(), &self.tree);
         write_tar(&changes, self, &TarOptions::default(), &mut out)?;
-        out.flush().map_err(|source| BuildError::disk(path, source))
+        out.flush()
+            .map_err(|source| OutputFailure::System(source).of(path))
     }
 }
 

@@ -19,6 +19,7 @@ use super::caches::{Taken, Wanted};
 use super::shown::Shown;
 use crate::blocking::blocking;
 use crate::error::{BuildError, BuildErrorKind};
+use crate::places::unreadable;
 use crate::request::SecretSource;
 use crate::ssh::{self, Access, Agent, Served};
 
@@ -188,7 +189,7 @@ impl Prepared {
             .secrets
             .values
             .get(id)
-            .map(read_secret)
+            .map(|source| read_secret(id, source))
             .transpose()?;
         if value.is_none() && options.required {
             return Err(BuildErrorKind::SecretMissing(id.to_owned()).into());
@@ -287,9 +288,9 @@ fn target(mount: &RunMount) -> PathBuf {
     PathBuf::from(mount.target.as_deref().unwrap_or("/"))
 }
 
-fn read_secret(source: &SecretSource) -> Result<Vec<u8>, BuildError> {
+fn read_secret(id: &str, source: &SecretSource) -> Result<Vec<u8>, BuildError> {
     match source {
         SecretSource::Value(value) => Ok(value.expose().to_vec()),
-        SecretSource::File(path) => fs::read(path).map_err(|source| BuildError::disk(path, source)),
+        SecretSource::File(path) => fs::read(path).map_err(|source| unreadable(id, path, source)),
     }
 }

@@ -10,13 +10,14 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, join_all};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use yadokari_build::Services;
+use yadokari_build::{Events, Services};
 use yadokari_sandbox::Cancel;
 
 pub use self::jobs::Jobs;
 
 use super::Stdout;
-use super::build::facts;
+use super::build::{check_places, facts};
+use super::placeless::{Placeless, Remark};
 use crate::bake::{self, Bake, BakeError, Surroundings};
 use crate::console::{Console, Group};
 use crate::convert::Job;
@@ -113,6 +114,10 @@ pub async fn run(
     let Some(first) = jobs.jobs.first() else {
         return Ok(0);
     };
+    if let Some(path) = &flags.metadata_file {
+        yadokari_build::check_file(&environment.directory.join(path))
+            .map_err(|error| Failure::from(&error))?;
+    }
     let started = Instant::now();
     let mut interrupt = Interrupt::listen().map_err(|error| Failure::new(&error))?;
     services::wait_for_root(&first.job.request.state_dir, console, &mut interrupt).await?;
@@ -156,10 +161,18 @@ async fn build_all(
     };
     let slots = Arc::new(Semaphore::new(at_once));
     let group = Group::new(Arc::clone(console), jobs.scratch.path());
+    let remark = jobs.nothing_is_kept().then(|| {
+        let text = "the images go nowhere: add --push, or an output to the targets";
+        Remark::new(text, console)
+    });
     let mut waiting: Vec<Waiting<'_>> = Vec::new();
     for (index, named) in jobs.jobs.iter().enumerate() {
+        let events: Arc<dyn Events> = Arc::new(group.build(&named.name, index));
         let services = Services {
-            events: Arc::new(group.build(&named.name, index)),
+            events: match &remark {
+                Some(remark) => Placeless::new(events, remark),
+                None => events,
+            },
             cancel: cancels[index].clone(),
             ..services.clone()
         };
@@ -188,6 +201,7 @@ async fn build_all(
 }
 
 async fn build(job: &Job, services: &Services) -> Outcome {
+    check_places(job).map_err(Arc::new)?;
     let built = yadokari_build::build(&job.request, services).await;
     let built = built.map_err(|error| Arc::new(Failure::from(&error)))?;
     Ok(facts(job, &built))

@@ -10,9 +10,10 @@ use yadokari_build::{Built, Services};
 use yadokari_image::Digest;
 use yadokari_sandbox::Cancel;
 
+use super::placeless::{Placeless, Remark};
 use super::{Stdout, print};
 use crate::console::Console;
-use crate::convert::{Action, Job};
+use crate::convert::{Action, FactFiles, Job};
 use crate::environment::Environment;
 use crate::interrupt::{Interrupt, Told, exit_code};
 use crate::report::{Excerpt, FAILED, Failure};
@@ -58,7 +59,7 @@ pub async fn run(
 async fn act(
     job: &Job,
     services: &Services,
-    console: &Console,
+    console: &Arc<Console>,
     stdout: &mut Stdout<'_>,
 ) -> Result<(), Failure> {
     match job.action {
@@ -71,14 +72,15 @@ async fn act(
 async fn build(
     job: &Job,
     services: &Services,
-    console: &Console,
+    console: &Arc<Console>,
     stdout: &mut Stdout<'_>,
 ) -> Result<(), Failure> {
     if job.print_plan {
         super::plan::show(job, services, stdout).await?;
     }
+    check_places(job)?;
     let started = Instant::now();
-    let built = yadokari_build::build(&job.request, services)
+    let built = yadokari_build::build(&job.request, &watched(job, services, console))
         .await
         .map_err(|error| Failure::from(&error))?;
     write_facts(job, &built)?;
@@ -87,6 +89,26 @@ async fn build(
         print(stdout, format!("{}\n", image_id(&built)))?;
     }
     Ok(())
+}
+
+/// The services of a build, which tells that its result goes nowhere if that is so.
+fn watched(job: &Job, services: &Services, console: &Arc<Console>) -> Services {
+    let mut services = services.clone();
+    if job.placeless {
+        let text = "the image goes nowhere: add --push, --load or an --output";
+        let remark = Remark::new(text, console);
+        services.events = Placeless::new(services.events, &remark);
+    }
+    services
+}
+
+/// Looks whether everything on this machine can be read and written that a build needs at its end or in the middle.
+pub(super) fn check_places(job: &Job) -> Result<(), Failure> {
+    let FactFiles { iidfile, metadata } = &job.facts;
+    let mut facts = [iidfile, metadata].into_iter().flatten();
+    yadokari_build::check_places(&job.request)
+        .and_then(|()| facts.try_for_each(|path| yadokari_build::check_file(path)))
+        .map_err(|error| Failure::from(&error))
 }
 
 async fn check(job: &Job, services: &Services, console: &Console) -> Result<(), Failure> {

@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::Stdout;
+use crate::console::Console;
 use crate::environment::Environment;
 use crate::flags::gitlab::Tags;
 use crate::gitlab::{Pipeline, expand};
 use crate::report::{Failure, UNUSABLE};
 
-/// Prints a name a line.
+/// Prints a name a line. That there is none is told.
 ///
 /// # Errors
 ///
@@ -16,6 +17,7 @@ use crate::report::{Failure, UNUSABLE};
 pub fn tags(
     tags: &Tags,
     environment: &Environment,
+    console: &Console,
     stdout: &mut Stdout<'_>,
 ) -> Result<u8, Failure> {
     let pipeline = Pipeline::of(environment);
@@ -29,6 +31,9 @@ pub fn tags(
     }
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
+    if names.is_empty() {
+        console.notice("no template has a value in this pipeline, so there is no name");
+    }
     let text = if tags.json {
         format!("{:#}\n", json!(names))
     } else {

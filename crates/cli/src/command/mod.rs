@@ -6,8 +6,10 @@ pub mod cache;
 pub mod completions;
 pub mod doctor;
 pub mod gitlab;
+pub mod lint;
 pub mod login;
 pub mod man;
+mod placeless;
 pub mod plan;
 pub mod reference;
 

@@ -27,6 +27,7 @@ mod memory;
 mod messages;
 mod outputs;
 mod place;
+mod places;
 mod progress;
 mod redirects;
 mod reference;

@@ -80,7 +80,7 @@ async fn what_is_missing_is_named() {
         "failed to read dockerfile: open Nope: no such file or directory"
     );
     let error = bench.find("").await.unwrap_err();
-    assert!(matches!(error, DockerfileError::Missing { name } if name == "Dockerfile"));
+    assert!(matches!(error, DockerfileError::Missing { name, .. } if name == "Dockerfile"));
     let error = bench.find("directory").await.unwrap_err();
     assert!(matches!(error, DockerfileError::Read { .. }), "{error}");
 }

@@ -183,14 +183,6 @@ fn named(mut job: Job, target: &Target, environment: &Environment) -> Job {
     job
 }
 
-/// The name of a Dockerfile that no description names, as `directory` sees it: many contexts have one.
-fn name_of_default(target: &Target, directory: &Path) -> Option<String> {
-    let name = Path::new(&target.context).join("Dockerfile");
-    let unsaid = target.dockerfile.is_none() && target.context != ".";
-    let found = unsaid && directory.join(&name).is_file();
-    found.then(|| name.display().to_string())
-}
-
 fn converted(build: &Build, environment: &Environment) -> Result<Job, UsageError> {
     convert::job(build, Style::Docker, environment)
 }

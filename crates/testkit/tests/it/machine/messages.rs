@@ -32,7 +32,7 @@ const UNHINTED: [&str; 5] = [
     "no match for platform",
 ];
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 26] = [
     ("/dist/app", |place| dockerfile(place, "COPY dist/app /")),
     ("/nope", |place| dockerfile(place, "COPY nope /")),
     ("leads out", sub_path),
@@ -43,6 +43,20 @@ const CASES: [Case; 24] = [
     ("RUNN", |place| dockerfile(place, "RUNN true")),
     ("failed to read dockerfile", |place| {
         build(place, "FROM scratch\n", &["--file=other", "--no-push"])
+    }),
+    ("cannot write", |place| {
+        build(
+            place,
+            "FROM scratch\n",
+            &["--output=type=docker,dest=none/a.tar"],
+        )
+    }),
+    ("cannot read", |place| {
+        build(
+            place,
+            "FROM scratch\n",
+            &["--no-push", "--secret=id=a,src=none"],
+        )
     }),
     ("exit code: 1", |place| dockerfile(place, "RUN false")),
     ("exit code: 127", |place| {

@@ -97,7 +97,7 @@ fn a_dockerfile_that_is_not_there_is_named() {
     let (code, said) = told(&place, &project, &["--no-push", "--file", "other"]);
     assert_eq!(code, 1);
     assert!(
-        said.contains("other") && said.contains("hint: name the Dockerfile with --file"),
+        said.contains("other") && said.contains("name it with `-f FILE`"),
         "{said}"
     );
 }
