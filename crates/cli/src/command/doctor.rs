@@ -29,7 +29,8 @@ struct Findings {
 
 /// Tries every kind of isolation, asks the registries that are named, and prints what it found.
 ///
-/// `standing` is what came of becoming user 0. Exit code 1 when no isolation works. A state directory that
+/// `standing` is what came of becoming user 0. Exit code 1 when no isolation works, or
+/// when a registry that was named does not answer or refuses what was asked. A state directory that
 /// cannot be made is a finding too.
 ///
 /// # Errors
@@ -56,11 +57,7 @@ pub async fn run(
         fitted(text::render(&findings), environment)
     };
     super::print(stdout, text)?;
-    Ok(if findings.probe.best().is_some() {
-        0
-    } else {
-        FAILED
-    })
+    Ok(findings.code(!doctor.registries.is_empty()))
 }
 
 /// On a terminal, lines that are too wide go on below their cell.
@@ -85,6 +82,15 @@ fn explain_refusal(probe: &mut Probe, standing: &Result<IdMap, UserNamespaceErro
 }
 
 impl Findings {
+    /// The exit code: what was asked for has to work, and a RUN has to.
+    fn code(&self, asked: bool) -> u8 {
+        let is_refused = asked && self.answers.iter().any(|answer| answer.answer.is_err());
+        match self.probe.best() {
+            Some(_) if !is_refused => 0,
+            _ => FAILED,
+        }
+    }
+
     /// The isolation and the snapshots that a build would use.
     fn chosen(&self) -> Option<&Attempt> {
         self.probe.best().and_then(|best| self.probe.of(best))

@@ -52,8 +52,8 @@ fn find(environment: &Environment) -> Result<(Address, String), Failure> {
     let sockets = sockets(environment);
     let found = sockets.into_iter().find(|path| path.exists());
     let path = found.ok_or_else(|| {
-        Failure::told("--load: there is no container engine here").with_hint(
-            "name one with DOCKER_HOST, or write an archive with `--output type=docker,dest=FILE`",
+        Failure::told("--load: there is no socket of a container engine here").with_hint(
+            "name an engine with DOCKER_HOST, or load an archive: `-o type=docker,dest=- | podman load`",
         )
     })?;
     let name = path.display().to_string();

@@ -27,6 +27,24 @@ fn registry() -> Web {
 }
 
 #[test]
+fn a_registry_that_was_asked_about_and_does_not_answer_is_a_failure() {
+    let web = registry();
+    let place = tempfile::tempdir().unwrap();
+    let code = |hosts: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_yadokari"));
+        command
+            .arg("doctor")
+            .args(hosts)
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("YADOKARI_DIR", place.path().join("state"));
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(code(&[&web.address]), code(&[]), "it answers");
+    assert_eq!(code(&["127.0.0.1:1"]), Some(1));
+}
+
+#[test]
 fn credentials_are_named_by_their_source_and_tried() {
     let web = registry();
     let place = tempfile::tempdir().unwrap();
