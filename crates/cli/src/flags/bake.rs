@@ -10,7 +10,7 @@ pub struct Bake {
     /// Targets or groups to build (default: the group `default`, or every service with a build section)
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// Compose file or JSON bake file; a later one changes what earlier ones say
+    /// Compose file, or bake file in HCL or JSON; a later one changes what earlier ones say
     #[arg(long, short, value_name = "FILE")]
     pub file: Vec<PathBuf>,
     /// Print what would be built, as JSON, and build nothing
