@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use yadokari_build::{BuildError, BuildErrorKind, CopyFailure};
-use yadokari_context::{ContextError, DockerfileError};
+use yadokari_context::{ContextError, DockerfileError, HttpError};
 
 /// A cause that the error's own chain does not have.
 pub(crate) fn cause(error: &BuildError) -> Option<String> {
@@ -51,6 +51,9 @@ pub(crate) fn hint(error: &BuildError) -> Option<String> {
                     .to_owned(),
             )
         }
+        BuildErrorKind::Context(ContextError::SubPathOutside { .. }) => Some(
+            "name a directory in the context; links on the way to it may not lead out".to_owned(),
+        ),
         BuildErrorKind::Dockerfile(DockerfileError::Missing {
             directory,
             containerfile,
@@ -108,12 +111,29 @@ fn of_status(code: i32) -> &'static str {
 fn of_system(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(hint) = error.downcast_ref::<io::Error>().and_then(of_io) {
+        let of_io = || error.downcast_ref::<io::Error>().and_then(of_io);
+        let hint = error.downcast_ref::<HttpError>().and_then(of_http);
+        if let Some(hint) = hint.or_else(of_io) {
             return Some(hint.to_owned());
         }
         next = error.source();
     }
     None
+}
+
+/// What a web server's refusal calls for.
+fn of_http(error: &HttpError) -> Option<&'static str> {
+    let HttpError::Status { status, .. } = error else {
+        return None;
+    };
+    match status {
+        401 | 403 => Some(
+            "the server lets nobody in without a login: a RUN can fetch such a file with a secret",
+        ),
+        404 | 410 => Some("there is no such file on that server: check the URL"),
+        500.. => Some("the server has trouble of its own: try again later"),
+        _ => None,
+    }
 }
 
 fn of_io(error: &io::Error) -> Option<&'static str> {

@@ -438,6 +438,9 @@ impl RegistryError {
                 "a proxy in front of {registry} limits the size of requests"
             )),
             Cause::Connect { problem, .. } => self.connect_hint(*problem),
+            Cause::NoPlatform { .. } => {
+                Some("choose one of these with --platform, or another base image".to_owned())
+            }
             _ => None,
         }
     }
