@@ -24,10 +24,11 @@ fn told(files: &[(&str, &str)], arguments: &[&str]) -> String {
     text.replace(&Path::new(directory.path()).display().to_string(), "HERE")
 }
 
-/// A warning with the three lines that belong to it, for each time that it is told.
+/// A warning of a build check with the lines that belong to it, for each time that it is told.
 fn warnings(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
-    let at = (0..lines.len()).filter(|at| lines[*at].starts_with("warning: "));
+    let is_of_check = |line: &str| line.starts_with("warning: ") && line.contains("(line ");
+    let at = (0..lines.len()).filter(|at| is_of_check(lines[*at]));
     let told = at.flat_map(|at| lines[at..].iter().take(3).copied());
     told.collect::<Vec<_>>().join("\n")
 }
