@@ -126,7 +126,7 @@ pub(crate) fn check(outputs: &Outputs) -> Result<(), BuildError> {
     names
         .into_iter()
         .flatten()
-        .try_for_each(|path| file(path, Parents::Made).map_err(|failure| failure.of(path)))
+        .try_for_each(|path| facts(path, Parents::Made).map_err(|failure| failure.of(path)))
 }
 
 /// Looks whether a file can be written into a directory that is there.
@@ -135,7 +135,7 @@ pub(crate) fn check(outputs: &Outputs) -> Result<(), BuildError> {
 ///
 /// [`BuildErrorKind::Output`] if it cannot.
 pub fn check_file(path: &Path) -> Result<(), BuildError> {
-    file(path, Parents::Needed).map_err(|failure| failure.of(path))
+    facts(path, Parents::Needed).map_err(|failure| failure.of(path))
 }
 
 fn check_output(output: &FileOutput) -> Result<(), BuildError> {
@@ -160,19 +160,24 @@ enum Parents {
     Needed,
 }
 
+/// A file of facts, which is written over where it cannot be replaced because something is mounted there.
+fn facts(path: &Path, parents: Parents) -> Result<(), OutputFailure> {
+    match file(path, parents) {
+        Err(OutputFailure::Closed { .. }) if path.is_file() => writable(path),
+        looked => looked,
+    }
+}
+
+/// A file that is made anew beside the old one. Links, pipes and devices are written to, which shows when they are opened:
+/// `/dev/stdout` may be ours without being open to us.
 fn file(path: &Path, parents: Parents) -> Result<(), OutputFailure> {
-    let target = fs::metadata(path);
-    if target.as_ref().is_ok_and(fs::Metadata::is_dir) {
+    if path.is_dir() {
         return Err(OutputFailure::IsADirectory);
     }
-    match (fs::symlink_metadata(path), target) {
-        // Links, pipes and devices are written to. Files are replaced, which their directory has to allow.
-        (Ok(entry), Ok(_)) if !entry.is_file() => writable(path),
-        (Ok(entry), Err(_)) if !entry.is_file() => Ok(()),
-        _ => match path.parent() {
-            Some(parent) => directory(parent, parents),
-            None => Ok(()),
-        },
+    let is_replaced = fs::symlink_metadata(path).map_or(true, |entry| entry.is_file());
+    match path.parent().filter(|_| is_replaced) {
+        Some(parent) => directory(parent, parents),
+        None => Ok(()),
     }
 }
 
