@@ -21,7 +21,8 @@ pub struct Terminal {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Terminal {
-    /// Opens a terminal and starts a shell command in it, with these variables and without those of a CI job.
+    /// Opens a terminal and starts a shell command in it, with these variables and without those that a CI job or a gate has
+    /// set for its log.
     ///
     /// # Errors
     ///
@@ -37,7 +38,9 @@ impl Terminal {
         let terminal = Self { directory };
         let mut start = terminal.tmux();
         start.args(["-f", "/dev/null", "-u"]);
-        start.env_remove("CI").env_remove("GITLAB_CI");
+        for name in ["CI", "GITLAB_CI", "NO_COLOR"] {
+            start.env_remove(name);
+        }
         start.env("LC_ALL", "C.UTF-8");
         for (name, value) in variables {
             start.env(name, value);
