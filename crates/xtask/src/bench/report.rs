@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::builder::Sample;
 
 /// How the table calls our executor, where it has no privileges and where it may mount.
-pub(super) const OURS: [&str; 2] = ["yadokari", "with mounts"];
+pub(super) const OURS: [&str; 2] = ["yadokari", "with-mounts"];
 
 /// The most memory that a build of ours may take, in bytes.
 const MOST_MEMORY: u64 = 128 << 20;
